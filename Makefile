@@ -1,0 +1,73 @@
+# `make` prints this help. Everything is set up in .venv; nothing is installed elsewhere (but Chromium, by test-ui).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+CONFIG ?= $(CURDIR)/loglake.yaml
+export LOGLAKE_CONFIG = $(CONFIG)
+export DAGSTER_HOME = $(CURDIR)/.dagster_home
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
+
+demo: $(VENV)/run  ## build a sample lake from examples/sample_day and show what is in it
+	@$(BIN)/loglake demo
+
+up: $(VENV)/run $(DAGSTER_HOME)/dagster.yaml  ## open the UI on the same lake, http://127.0.0.1:3000
+	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+
+test: $(VENV)/dev  ## fast tests; no AWS, no Java, no browser
+	@$(BIN)/pytest -n 2 -m "not aws and not browser and not slow"
+
+test-aws: $(VENV)/dev  ## tests against a real S3 server on this machine
+	@$(BIN)/pytest -m aws
+
+test-ui: $(VENV)/dev chromium  ## tests in a real browser
+	@$(BIN)/pytest -m browser
+
+test-slow: $(VENV)/dev  ## minutes: many seeds, large workloads, memory
+	@$(BIN)/pytest -m slow
+
+check: $(VENV)/dev  ## what CI checks; writes nothing
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q loglake_dagster_tests/test_architecture.py
+
+fix: $(VENV)/dev  ## format and mend what tools can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+constraints: $(VENV)/dev  ## take the installed versions as the tested ones
+	@{ head -2 constraints.txt; $(BIN)/pip freeze --exclude-editable; } > constraints.new && mv constraints.new constraints.txt
+
+clean:  ## remove what the commands made: the environment, the sample lake and its history
+	rm -rf $(VENV) $(DAGSTER_HOME) lake landing *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run: setup.py constraints.txt | $(VENV)/bin/python
+	@echo "installing Log Lake into $(VENV) (a minute or two, once)"
+	@$(PIP) -e '.[ui]'
+	@touch $@
+
+$(VENV)/dev: setup.py constraints.txt $(VENV)/run
+	@echo "installing what tests need into $(VENV) (once)"
+	@$(PIP) -e '.[ui,dev]'
+	@touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $@
+
+chromium:
+	@command -v chromium >/dev/null || { \
+	  echo "installing Debian's chromium"; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null \
+	  || { echo "the browser tests need chromium: as root, run 'apt-get install chromium'" >&2; exit 1; }; }
+
+.PHONY: help demo up test test-aws test-ui test-slow check fix constraints clean chromium

