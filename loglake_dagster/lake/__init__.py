@@ -1,0 +1,1 @@
+"""Nouns: the values that every other part speaks in. Standard library only."""

@@ -1,0 +1,82 @@
+"""Settings as the rest of the program sees them: plain frozen values. config.py makes them from loglake.yaml."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from loglake_dagster.lake.controls import Controls
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """How s3:// is reached; credentials come from the usual AWS places."""
+
+    endpoint: str | None = None
+    region: str | None = None
+    allow_http: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One place that a source's objects are delivered to. `log_groups` gives log groups their roles (CloudWatch)."""
+
+    name: str
+    source: str
+    uri: str
+    log_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """`coverage` is the gate's threshold, 0 to 1; `lateness` how long after midnight a day's deliveries are waited
+    for; `sla_minutes` how long keystrokes may take; `captured` the share of loggable sessions that should have them;
+    `recount_objects` how many objects an audit counts again."""
+
+    coverage: float = 0.90
+    lateness: dt.timedelta = dt.timedelta(hours=2)
+    captured: float = 0.90
+    sla_minutes: int = 90
+    recount_objects: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """`workers` 0 means all cores; `memory_limit` in bytes bounds the joins; `max_object_bytes` what one object may
+    inflate to; `part_bytes` how many source bytes make one data file."""
+
+    type: Literal["embedded"] = "embedded"
+    workers: int = 0
+    memory_limit: int = 1 << 30
+    max_object_bytes: int = 1 << 30
+    part_bytes: int = 6 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class OrcSettings:
+    """How data files are packed."""
+
+    compression: Literal["zlib", "zstd"] = "zlib"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that loglake.yaml says, defaults filled in, paths absolute. `file` is where it stands."""
+
+    file: Path
+    lake: str
+    catalog_path: Path
+    feeds: tuple[Feed, ...]
+    controls: Controls = field(default_factory=Controls)
+    quality: Quality = field(default_factory=Quality)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    orc: OrcSettings = field(default_factory=OrcSettings)
+    s3: S3Settings = field(default_factory=S3Settings)
+    start: dt.date = dt.date(2023, 1, 1)
+
+    def feeds_of(self, source: str) -> tuple[Feed, ...]:
+        """The feeds of a source, in the order of the file."""
+        return tuple(feed for feed in self.feeds if feed.source == source)

@@ -1,0 +1,162 @@
+"""What a source is: one record says how a log's keys are read, how its bytes become rows, and what the rows mean.
+
+Belongs here: the record and the values that pass through it. Stays out: any one log (sources/), Arrow (kernels).
+Adding a log means one module that builds a `Source`; raw and readready assets, checks and tables follow from it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from loglake_dagster.errors import ObjectError, RecordError
+from loglake_dagster.lake.controls import Controls
+from loglake_dagster.lake.schema import Column, Table
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKey:
+    """What an object's key says: where and when it was delivered. `partition` are the values of the source's
+    `raw_partition` columns, `folder` the part of the key that all objects of that raw partition share (relative to the
+    feed)."""
+
+    delivery_day: dt.date
+    delivery_time: dt.datetime | None
+    account: str | None
+    region: str | None
+    partition: tuple[str, ...]
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredKey:
+    """A key that holds no records of this source, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it. `key` is relative to the feed's root."""
+
+    key: str
+    size: int
+    etag: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """What a listing does with a folder that it met: the folders to list for it (itself, or ones further down whose
+    names are known), or none because it is of another kind (`ignored`) or a control denies it (`refused`)."""
+
+    folders: tuple[str, ...] = ()
+    ignored: str = ""
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a decode keeps: the event rules of the controls, and which log groups play which role (CloudWatch)."""
+
+    controls: Controls = field(default_factory=Controls)
+    log_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that cannot be a row, kept verbatim. `event_day` is None when its time cannot be read."""
+
+    ordinal: int
+    path: str
+    expected: str
+    got: str
+    record: bytes
+    event_day: dt.date | None = None
+
+    @classmethod
+    def of(cls, ordinal: int, error: RecordError, record: bytes, event_day: dt.date | None = None) -> Reject:
+        return cls(ordinal, error.path, error.expected, error.got, record, event_day)
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What of an object could not be read. `lost_share` is the part of its stored bytes that gave no records, from
+    0 (only the end of the last record is missing) to 1 (nothing could be read)."""
+
+    reason: str
+    lost_share: float
+
+
+@dataclass(slots=True)
+class ObjectAccount:
+    """What became of one object's records: `found` counts all of them, `filtered` by the rule that dropped them; what
+    is neither filtered nor rejected is a row. `error` is set when nothing could be read."""
+
+    found: int = 0
+    filtered: dict[str, int] = field(default_factory=dict)
+    rejects: list[Reject] = field(default_factory=list)
+    damage: Damage | None = None
+    notes: tuple[str, ...] = ()
+    error: ObjectError | None = None
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A run of objects, decoded together. `rows` is a pyarrow.Table of the readready columns, with `OBJECT_PLACE`
+    (place of the object in the run) instead of `source_object`; rows stand in the order of objects and records and are
+    of every day. `objects` has one account an object. For each, found == rows + filtered + rejects."""
+
+    rows: Any
+    objects: list[ObjectAccount]
+
+
+# Column of decoded rows: which object of the run a row came from.
+OBJECT_PLACE = "object_place"
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """What plain code finds in an object: all records, and those that the controls want, by event day."""
+
+    found: int
+    wanted_by_day: Mapping[dt.date, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One kind of log.
+
+    `identity` are the columns that make two rows one event; a row with a null or empty first identity column is
+    never a duplicate. `account_column` and `region_column` say whose event a row is (region may be unknown).
+    `descend` says for a folder that a listing met which folders to list for the given delivery days. `decode` takes
+    the bytes of objects (or the error that reading one met) and a limit in bytes that an object may inflate to.
+    `version` goes up whenever the same bytes would give other rows: published days are then rebuilt whole.
+    """
+
+    name: str
+    title: str
+    doc: str
+    version: int
+    table: Table
+    raw_partition: tuple[Column, ...]
+    identity: tuple[str, ...]
+    account_column: str
+    region_column: str | None
+    parse_key: Callable[[str], SourceKey | IgnoredKey]
+    descend: Callable[[str, frozenset[dt.date], Controls], Descent]
+    decode: Callable[[Iterable[bytes | ObjectError], Wanted, int], Decoded]
+    recount: Callable[[bytes, Wanted], Recount]
+    rebuild: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+
+    @property
+    def raw_name(self) -> str:
+        """Name of the raw table and of its asset."""
+        return f"from_{self.name}_raw"
+
+    @property
+    def readready_name(self) -> str:
+        """Name of the readready table and of its asset."""
+        return f"from_{self.name}_readready"
