@@ -1,0 +1,116 @@
+"""A run of decoded objects to the rows of one day, every record accounted for in its object's entry.
+
+Both engines call this on each run of objects: it drops other days (counted), drops what the run itself repeats
+(counted), and puts the rest in the table's order. Repeats across runs are the engine's to find.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loglake_dagster.errors import AuditError
+from loglake_dagster.kernels.arrow import arrow_schema
+from loglake_dagster.kernels.hashing import identity_hashes, repeated
+from loglake_dagster.lake.manifest import ObjectEntry
+from loglake_dagster.lake.schema import SOURCE_OBJECT, Table
+from loglake_dagster.lake.source import OBJECT_PLACE, Decoded, ObjectAccount, Source
+
+_DAY_MS = 86_400_000
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+_Counts = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def rows_of_day(
+    source: Source, table: Table, decoded: Decoded, objects: Sequence[ObjectEntry], day: dt.date
+) -> tuple[pa.Table, list[ObjectEntry]]:
+    """(the day's rows in the table's order, the objects' entries filled in). `objects` are those that were decoded,
+    in the order of their rank: of two copies of an event the first one stays."""
+    rows = decoded.rows
+    places = rows[OBJECT_PLACE].to_numpy()
+    times = rows["eventtime"].cast(pa.int64()).to_numpy()
+    days = times // _DAY_MS
+    is_day = days == (day - _EPOCH.date()).days
+    of_day, day_places = rows.filter(pa.array(is_day)), places[is_day]
+    hashes, has_identity = identity_hashes(of_day, source.identity)
+    is_repeat = np.zeros(len(day_places), bool)
+    with_identity = np.flatnonzero(has_identity)
+    is_repeat[with_identity] = repeated(hashes[with_identity])
+    landed = np.bincount(day_places[~is_repeat], minlength=len(objects))
+    duplicate = np.bincount(day_places[is_repeat], minlength=len(objects))
+    entries = [
+        _entry(entry, account, int(landed[place]), int(duplicate[place]))
+        for place, (entry, account) in enumerate(zip(objects, decoded.objects, strict=True))
+    ]
+    _add_times(entries, places, times)
+    _add_other_days(entries, places[~is_day], days[~is_day])
+    _add_accounts(entries, day_places, of_day[source.account_column])
+    for entry in entries:
+        if not entry.is_balanced:
+            raise AuditError(f"{entry.uri}: accounting does not hold after decoding", uri=entry.uri)
+    return _in_order(table, of_day.filter(pa.array(~is_repeat)), entries), entries
+
+
+def _in_order(table: Table, rows: pa.Table, entries: Sequence[ObjectEntry]) -> pa.Table:
+    uris = pa.array([entry.uri for entry in entries], pa.string())
+    rows = rows.append_column(SOURCE_OBJECT.name, uris.take(rows[OBJECT_PLACE].combine_chunks()))
+    keys = [(name, "ascending") for name in table.row_order]
+    order = pc.sort_indices(rows.select(list(table.row_order)), sort_keys=keys)
+    return rows.select(list(table.column_names)).take(order).cast(arrow_schema(table))
+
+
+def _entry(entry: ObjectEntry, account: ObjectAccount, landed: int, duplicate: int) -> ObjectEntry:
+    """The entry with what the decoder said; other days and times are added by the callers."""
+    if account.error is not None:
+        return replace(entry, state="unreadable", reason=account.error.reason, lost_share=1.0)
+    words = ([account.damage.reason] if account.damage else []) + list(account.notes)
+    filtered = sum(account.filtered.values())
+    return replace(
+        entry,
+        state="partly_read" if account.damage else "read",
+        reason="; ".join(words),
+        lost_share=account.damage.lost_share if account.damage else 0.0,
+        found=account.found,
+        landed=landed,
+        duplicate=duplicate,
+        filtered=filtered,
+        rejected=len(account.rejects),
+        filtered_by=dict(sorted(account.filtered.items())),
+    )
+
+
+def _add_times(entries: Sequence[ObjectEntry], places: _Counts, times: _Counts) -> None:
+    """First and last event time; rows stand in the order of their objects."""
+    starts = np.flatnonzero(np.diff(places, prepend=-1))
+    if len(starts) == 0:
+        return
+    firsts, lasts = np.minimum.reduceat(times, starts), np.maximum.reduceat(times, starts)
+    for place, first, last in zip(places[starts].tolist(), firsts.tolist(), lasts.tolist(), strict=True):
+        entries[place].first_event_time = _EPOCH + dt.timedelta(milliseconds=first)
+        entries[place].last_event_time = _EPOCH + dt.timedelta(milliseconds=last)
+
+
+def _add_other_days(entries: Sequence[ObjectEntry], places: _Counts, days: _Counts) -> None:
+    pairs, counts = np.unique(np.stack([places, days]), axis=1, return_counts=True)
+    for place, number, count in zip(*pairs.tolist(), counts.tolist(), strict=True):
+        entries[place].other_day += count
+        entries[place].other_days[(_EPOCH + dt.timedelta(days=number)).date().isoformat()] = count
+
+
+def _add_accounts(entries: Sequence[ObjectEntry], places: _Counts, accounts: pa.ChunkedArray) -> None:
+    """Landed and duplicate events by account, for objects whose key names none."""
+    unnamed = np.fromiter((entry.account is None for entry in entries), bool, len(entries))
+    if not unnamed.any():
+        return
+    counted = (
+        pa.table({"place": places, "account": accounts}).group_by(["place", "account"]).aggregate([([], "count_all")])
+    )
+    for row in counted.sort_by([("place", "ascending"), ("account", "ascending")]).to_pylist():
+        if unnamed[row["place"]]:
+            entries[row["place"]].accounts[row["account"] or ""] = row["count_all"]

@@ -1,0 +1,282 @@
+"""CloudWatch Logs subscription documents to rows: one Firehose object holds many, of many log groups.
+
+A document is `{messageType, owner, logGroup, logStream, subscriptionFilters, logEvents: [...]}` (FORMATS 4.1); the
+records counted are its log events. A text that is no such document counts as one record and becomes a reject.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from loglake_dagster.errors import ObjectError, RecordError, quote
+from loglake_dagster.kernels.frame import Span, split_documents
+from loglake_dagster.kernels.inflate import inflate
+from loglake_dagster.kernels.session_id import split_session_id
+from loglake_dagster.kernels.times import YEARS, is_storable_ms
+from loglake_dagster.lake.controls import Rule
+from loglake_dagster.lake.schema import SOURCE_ORDINAL
+from loglake_dagster.lake.source import OBJECT_PLACE, Damage, Decoded, ObjectAccount, Reject, Wanted
+
+CONTROL = "control_message"
+SESSION_ROLE = "session"
+BATCH_EVENTS = 20_000
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+_UNFORESEEN = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+class LogEvent(msgspec.Struct, gc=False):
+    """One log event of a document; `id` is a decimal of 56 digits, kept as text, `timestamp` epoch milliseconds."""
+
+    timestamp: int
+    message: str
+    id: str = ""
+    extractedFields: msgspec.Raw = msgspec.Raw(b"")  # noqa: N815
+
+
+class Document(msgspec.Struct, gc=False):
+    """One subscription document. How it was routed (subscriptionFilters, policyLevel) is not kept."""
+
+    messageType: str  # noqa: N815
+    owner: str = ""
+    logGroup: str = ""  # noqa: N815
+    logStream: str = ""  # noqa: N815
+    logEvents: list[LogEvent] = []  # noqa: N815
+
+
+class _LooseDocument(Document, gc=False):
+    logEvents: list[msgspec.Raw] = []  # type: ignore[assignment]  # noqa: N815
+
+
+class _Target(msgspec.Struct, gc=False):
+    id: str | None = None
+
+
+class _Identity(msgspec.Struct, gc=False):
+    arn: str | None = None
+
+
+class SessionMessage(msgspec.Struct, gc=False):
+    """What the agent streams as a log event's message (FORMATS 3.4); any pointer field can be null."""
+
+    sessionId: str  # noqa: N815
+    sessionData: list[str] | None  # noqa: N815
+    awsRegion: str | None = None  # noqa: N815
+    target: _Target | None = None
+    userIdentity: _Identity | None = None  # noqa: N815
+    runAsUser: str | None = None  # noqa: N815
+
+
+_decode_document = msgspec.json.Decoder(Document).decode
+_decode_loose = msgspec.json.Decoder(_LooseDocument).decode
+_decode_event = msgspec.json.Decoder(LogEvent).decode
+_decode_session = msgspec.json.Decoder(SessionMessage).decode
+
+_TEXT_COLUMNS = (
+    "owner", "loggroup", "logstream", "eventid", "message", "extractedfields", "sessionid", "sessionowner",
+    "awsregion", "target", "useridentity_arn", "runasuser", "sessiondata", "form",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Draft:
+    """Columns that wait to become rows together, as Python lists."""
+
+    texts: dict[str, list[str | None]] = field(default_factory=lambda: {name: [] for name in _TEXT_COLUMNS})
+    times: list[int] = field(default_factory=list)
+    ordinals: list[int] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+
+    def table(self) -> pa.Table:
+        arrays = {name: pa.array(values, pa.string()) for name, values in self.texts.items()}
+        times = pa.array(np.array(self.times, np.int64)).cast(pa.timestamp("ms"))
+        arrays["eventtime"] = times
+        arrays[SOURCE_ORDINAL.name] = pa.array(self.ordinals, pa.int64())
+        arrays[OBJECT_PLACE] = pa.array(self.places, pa.int32())
+        return pa.table(arrays)
+
+
+def decode_documents(objects: Iterable[bytes | ObjectError], wanted: Wanted, limit_bytes: int) -> Decoded:
+    """Rows of a run of Firehose objects and an account of each; nothing is raised for what an object holds."""
+    result = Decoded(None, [])
+    tables: list[pa.Table] = []
+    draft = _Draft()
+    groups = LogGroups(wanted)
+    for place, data in enumerate(objects):
+        account = ObjectAccount()
+        result.objects.append(account)
+        try:
+            if isinstance(data, ObjectError):
+                raise data
+            inflated = inflate(data, limit_bytes)
+            account.damage = inflated.damage
+            for text in inflated.texts:
+                for document in _documents(text, account):
+                    _add(draft, document, place, groups, account)
+                if len(draft.times) >= BATCH_EVENTS:
+                    tables.append(draft.table())
+                    draft = _Draft()
+        except ObjectError as error:
+            account.error = error
+    tables.append(draft.table())
+    result.rows = pa.concat_tables(tables)
+    return result
+
+
+class LogGroups:
+    """Which role a log group plays, and whether it is kept. A feed that names roles keeps their groups alone, and what
+    the controls allow besides; a feed that names none keeps every group. Deny always wins."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._accounts = wanted.controls.accounts
+        rule = wanted.controls.log_groups
+        self._roles = [(role, Rule(allow=globs)) for role, globs in wanted.log_groups.items() if globs]
+        self._deny = Rule(deny=rule.deny)
+        self._allow = Rule(allow=rule.allow) if rule.allow or not self._roles else None
+        self._known: dict[tuple[str, str], tuple[str | None, str | None]] = {}
+
+    def judge(self, owner: str, group: str) -> tuple[str | None, str | None]:
+        """(name of the rule that drops the group, or None; its role, or None)."""
+        if (owner, group) not in self._known:
+            self._known[owner, group] = self._judge(owner, group)
+        return self._known[owner, group]
+
+    def _judge(self, owner: str, group: str) -> tuple[str | None, str | None]:
+        role = next((role for role, rule in self._roles if rule.admits(group)), None)
+        if not self._accounts.admits(owner):
+            return "accounts", role
+        is_kept = self._deny.admits(group) and (
+            role is not None or (self._allow is not None and self._allow.admits(group))
+        )
+        return (None if is_kept else "log_groups"), role
+
+
+def _documents(text: bytes, account: ObjectAccount) -> Iterator[Document]:
+    """The documents of an inflated text; what is none, is a reject. Control messages are documents here too."""
+    try:
+        yield _decode_document(text)
+        return
+    except _UNFORESEEN:
+        pass
+    for span in split_documents(text):
+        piece = span.of(text)
+        try:
+            yield _decode_document(piece)
+            continue
+        except _UNFORESEEN:
+            pass
+        try:
+            loose = _decode_loose(piece)
+        except _UNFORESEEN as error:
+            _reject(account, _no_document(error, piece, span), piece)
+            if not span.is_whole:
+                account.damage = account.damage or Damage("the text ends inside a document", 0.0)
+            continue
+        yield from _loose_documents(loose, account)
+
+
+def _loose_documents(loose: _LooseDocument, account: ObjectAccount) -> Iterator[Document]:
+    """A document some of whose events are not as foreseen: event by event, the bad ones rejected."""
+    for index, raw in enumerate(loose.logEvents):
+        piece = bytes(raw)
+        try:
+            event = _any_event(piece, f"$.logEvents[{index}]")
+        except RecordError as error:
+            _reject(account, error, piece)
+            continue
+        yield Document(loose.messageType, loose.owner, loose.logGroup, loose.logStream, [event])
+
+
+def _any_event(piece: bytes, path: str) -> LogEvent:
+    """A log event, a numeric string as its timestamp tolerated (FORMATS 4.1)."""
+    try:
+        return _decode_event(piece)
+    except _UNFORESEEN:
+        pass
+    try:
+        members = msgspec.json.decode(piece)
+        if isinstance(members, dict) and isinstance(members.get("timestamp"), str):
+            members["timestamp"] = int(members["timestamp"])
+        return msgspec.convert(members, LogEvent)
+    except (*_UNFORESEEN, ValueError) as error:
+        raise RecordError(path, "a log event {id, timestamp in ms, message}", _words(error)) from None
+
+
+def _add(draft: _Draft, document: Document, place: int, groups: LogGroups, account: ObjectAccount) -> None:
+    events = document.logEvents
+    first, account.found = account.found, account.found + len(events)
+    verdict, role = groups.judge(document.owner, document.logGroup)
+    if document.messageType == "CONTROL_MESSAGE":
+        verdict = CONTROL
+    if verdict is not None:
+        account.filtered[verdict] = account.filtered.get(verdict, 0) + len(events)
+        return
+    kept = [n for n, event in enumerate(events) if _is_sound(event, first + n, account)]
+    texts = draft.texts
+    texts["owner"] += [document.owner] * len(kept)
+    texts["loggroup"] += [document.logGroup] * len(kept)
+    texts["logstream"] += [document.logStream] * len(kept)
+    texts["eventid"] += [events[n].id or None for n in kept]
+    texts["message"] += [events[n].message for n in kept]
+    texts["extractedfields"] += [bytes(events[n].extractedFields).decode() or None for n in kept]
+    draft.times += [events[n].timestamp for n in kept]
+    draft.ordinals += [first + n for n in kept]
+    draft.places += [place] * len(kept)
+    for n in kept:
+        columns = _session_columns(document.logStream, events[n].message) if role == SESSION_ROLE else _NO_SESSION
+        for name, value in zip(_SESSION_COLUMNS, columns, strict=True):
+            texts[name].append(value)
+
+
+_SESSION_COLUMNS = _TEXT_COLUMNS[_TEXT_COLUMNS.index("sessionid") :]
+_NO_SESSION: tuple[str | None, ...] = (None,) * len(_SESSION_COLUMNS)
+
+
+def _session_columns(stream: str, message: str) -> tuple[str | None, ...]:
+    """A session log event's columns. The stream's name is the session's; a message that is the agent's JSON is
+    `streamed`, any other text is an end-of-session upload, `plain` (FORMATS 3.5)."""
+    try:
+        if not message.startswith("{"):
+            raise msgspec.DecodeError
+        said = _decode_session(message)
+    except _UNFORESEEN:
+        owner, session = split_session_id(stream)
+        return session, owner, None, None, None, None, message, "plain"
+    owner, session = split_session_id(stream or said.sessionId)
+    data = "\n".join(said.sessionData) if said.sessionData else None
+    target = said.target.id if said.target else None
+    arn = said.userIdentity.arn if said.userIdentity else None
+    return session, owner, said.awsRegion, target, arn, said.runAsUser, data, "streamed"
+
+
+def _is_sound(event: LogEvent, ordinal: int, account: ObjectAccount) -> bool:
+    if is_storable_ms(event.timestamp):
+        return True
+    error = RecordError("$.logEvents[].timestamp", f"epoch milliseconds of {YEARS}", quote(event.timestamp))
+    account.rejects.append(Reject.of(ordinal, error, msgspec.json.encode(event)))
+    return False
+
+
+def _reject(account: ObjectAccount, error: RecordError, piece: bytes) -> None:
+    account.rejects.append(Reject.of(account.found, error, piece))
+    account.found += 1
+
+
+def _no_document(error: Exception, piece: bytes, span: Span) -> RecordError:
+    got = _words(error) if piece.startswith(b"{") else quote(piece[:40], 48)
+    return RecordError(f"byte {span.start}", "a CloudWatch Logs document {messageType, owner, logGroup, ...}", got)
+
+
+def _words(error: Exception) -> str:
+    """msgspec's own words: they name the path and never quote the value."""
+    return quote(str(error), 160).strip("'\"")
+
+
+def event_days(times: Sequence[int]) -> list[dt.date]:
+    """UTC days of epoch milliseconds."""
+    return [(_EPOCH + dt.timedelta(milliseconds=t)).date() for t in times]

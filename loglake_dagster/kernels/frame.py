@@ -1,0 +1,125 @@
+"""Where one JSON value ends and the next begins, without trusting what is inside them.
+
+The fast path never comes here: msgspec takes a whole well-formed object. These splitters serve the rest: documents
+back to back with or without anything between (FORMATS 4.2), an array with one malformed record, a text that was cut
+off. They look at quotes and brackets only, so that a record that is wrong inside costs itself and not its neighbours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# An unterminated string is one token to the end of the text: rescanning from each quote inside would be quadratic.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[{}\[\],:]', re.DOTALL)
+_SPACE = b" \t\r\n\0"
+_SEPARATORS = _SPACE + b",\xef\xbb\xbf"
+_OPEN, _CLOSE = frozenset(b"{["), frozenset(b"}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a text. `is_whole` is False when the text ended before the value did."""
+
+    start: int
+    end: int
+    is_whole: bool = True
+
+    def of(self, text: bytes) -> bytes:
+        return text[self.start : self.end]
+
+
+def split_documents(text: bytes) -> Iterator[Span]:
+    """The values of a text that holds them back to back: `{..}{..}`, one a line, commas or NULs between.
+
+    What stands between two bracketed values and is neither space nor comma is a span of its own, a line each: the
+    caller says that it is not a document. Linear time.
+    """
+    position = _skip(text, 0, _SEPARATORS)
+    while position < len(text):
+        if text[position] in _OPEN:
+            end = _value_end(text, position)
+            yield Span(position, len(text) if end is None else end, end is not None)
+            position = len(text) if end is None else end
+        else:
+            end = _bare_end(text, position)
+            yield Span(position, end)
+            position = end
+        position = _skip(text, position, _SEPARATORS)
+
+
+def split_elements(text: bytes, start: int) -> Iterator[Span]:
+    """The elements of the array whose `[` is at `start`, stripped of space. The last one is not whole when the
+    text ends before the array does."""
+    depth, begin = 0, start + 1
+    for token in _TOKEN.finditer(text, start):
+        mark = text[token.start()]
+        if mark in _OPEN:
+            depth += 1
+        elif mark in _CLOSE:
+            depth -= 1
+        if (mark == 0x2C and depth == 1) or depth == 0:
+            span = _stripped(text, begin, token.start())
+            if span is not None:
+                yield span
+            begin = token.end()
+            if depth == 0:
+                return
+    span = _stripped(text, begin, len(text))
+    if span is not None:
+        yield Span(span.start, span.end, is_whole=False)
+
+
+def array_of_member(text: bytes, name: bytes) -> int | None:
+    """Where the `[` of the array under a name of the outermost object stands; None if there is no such array."""
+    depth, key_end, key = 0, -1, b""
+    for token in _TOKEN.finditer(text):
+        mark = text[token.start()]
+        if mark == 0x22 and depth == 1:
+            key, key_end = token.group()[1:-1], token.end()
+        elif (
+            mark == 0x5B
+            and depth == 1
+            and key.lower() == name.lower()
+            and text[key_end : token.start()].strip() == b":"
+        ):
+            return token.start()
+        if mark in _OPEN:
+            depth += 1
+        elif mark in _CLOSE:
+            depth -= 1
+    return None
+
+
+def _value_end(text: bytes, start: int) -> int | None:
+    depth = 0
+    for token in _TOKEN.finditer(text, start):
+        mark = text[token.start()]
+        if mark in _OPEN:
+            depth += 1
+        elif mark in _CLOSE:
+            depth -= 1
+            if depth == 0:
+                return token.end()
+    return None
+
+
+def _bare_end(text: bytes, start: int) -> int:
+    """End of a stretch that opens no bracket: the end of its line, or the bracket that follows."""
+    ends = [end for end in (text.find(b"\n", start), text.find(b"{", start)) if end >= 0]
+    return max(min(ends, default=len(text)), start + 1)
+
+
+def _skip(text: bytes, position: int, among: bytes) -> int:
+    while position < len(text) and text[position] in among:
+        position += 1
+    return position
+
+
+def _stripped(text: bytes, start: int, end: int) -> Span | None:
+    while start < end and text[start] in _SPACE:
+        start += 1
+    while end > start and text[end - 1] in _SPACE:
+        end -= 1
+    return Span(start, end) if end > start else None

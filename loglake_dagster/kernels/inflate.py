@@ -1,0 +1,119 @@
+"""Gzip as it really arrives: members back to back, white space between them, members inside members, cut ends.
+
+FORMATS 1.3 and 4.2 say what occurs. Python's gzip raises on a newline between members, and zlib.decompress returns
+the first member alone; the member loop here copes with all, in bounded memory and linear time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from isal import igzip_lib, isal_zlib
+
+from loglake_dagster.errors import ObjectError
+from loglake_dagster.lake.source import Damage
+
+MAGIC = b"\x1f\x8b"
+MEMBER_START = b"\x1f\x8b\x08"
+MAX_LAYERS = 3
+IsalError: Any = igzip_lib.IsalError
+_BETWEEN_MEMBERS = b"\n\r\0 \t"
+_PIECE = 1 << 16
+
+
+@dataclass(slots=True)
+class Inflated:
+    """`texts` are the inflated members in order (a plain object is one text). `members` counts gzip members of the
+    outer layer. `damage` says what was cut off or corrupt; what came before a cut is in `texts`, a member whose
+    checksum or coding is wrong is not, because none of its bytes can be trusted."""
+
+    texts: list[bytes] = field(default_factory=list)
+    members: int = 0
+    damage: Damage | None = None
+
+
+def inflate(data: bytes, limit_bytes: int) -> Inflated:
+    """Inflates an object, whatever its suffix says. ObjectError if it is empty, holds nothing readable, or would
+    inflate to more than `limit_bytes` in all its layers together."""
+    if not data:
+        raise ObjectError("empty object (0 bytes)")
+    result = Inflated()
+    _inflate_layer(data, limit_bytes, result, 1)
+    if result.damage is not None and not result.texts:
+        raise ObjectError(result.damage.reason)
+    return result
+
+
+def _inflate_layer(data: bytes, budget: int, result: Inflated, layer: int) -> int:
+    """Appends what one layer holds to `result.texts`; returns what is left of the budget in bytes."""
+    if not data.startswith(MAGIC):
+        result.texts.append(data)
+        return budget
+    if layer > MAX_LAYERS:
+        raise ObjectError(f"gzip inside gzip, more than {MAX_LAYERS} layers")
+    lost = 0
+    reason = ""
+    view = memoryview(data)
+    position = 0
+    while position < len(data):
+        if data[position] in _BETWEEN_MEMBERS:
+            position += 1
+            continue
+        if data[position : position + 2] != MAGIC:
+            reason, lost = reason or "bytes that are not gzip after a member", lost + len(data) - position
+            break
+        text, used, problem = _inflate_member(view[position:], budget)
+        if problem:
+            end = _resume_at(data, position, problem)
+            reason, lost = reason or problem, lost + (0 if text else end - position)
+            position = end
+        else:
+            position += used
+        if layer == 1:
+            result.members += 1
+        if text:
+            budget = _inflate_layer(text, budget - len(text), result, layer + 1)
+    if reason and (result.damage is None or layer == 1):
+        result.damage = Damage(reason, lost / len(data))
+    return budget
+
+
+def _resume_at(data: bytes, position: int, problem: str) -> int:
+    """Where to go on after a bad member: at the next byte that can start one, else at the end."""
+    found = -1 if problem == TRUNCATED else data.find(MEMBER_START, position + len(MAGIC))
+    return len(data) if found < 0 else found
+
+
+TRUNCATED = "truncated gzip"
+
+
+def _inflate_member(view: memoryview, budget: int) -> tuple[bytes, int, str]:
+    """(inflated bytes, bytes used, problem) of the member at the start of `view`; problem is "" for a whole one.
+
+    Fed in pieces, so that the unused rest that zlib hands back is never longer than a piece: with many small members
+    the plain `unused_data` loop copies the whole tail for each of them.
+    """
+    member = isal_zlib.decompressobj(31)
+    out: list[bytes] = []
+    size = fed = 0
+    try:
+        while not member.eof and fed < len(view):
+            piece = view[fed : fed + _PIECE]
+            fed += len(piece)
+            text = member.decompress(piece, budget - size + 1)
+            size += len(text)
+            out.append(text)
+            if size > budget or member.unconsumed_tail:
+                raise ObjectError("inflates to more than the limit (max_object_bytes)", limit=budget)
+    except IsalError as error:
+        return b"", fed, f"corrupt gzip ({_plain(error)})"
+    if not member.eof:
+        return b"".join(out), fed, TRUNCATED
+    return b"".join(out), fed - len(member.unused_data), ""
+
+
+def _plain(error: Exception) -> str:
+    """The library's words without its number."""
+    words = str(error).removeprefix("Error ").lstrip("-0123456789 ")
+    return words.lower() or "bad data"

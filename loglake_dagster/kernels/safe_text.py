@@ -1,0 +1,43 @@
+"""Hostile text made safe to show. Log content is written by strangers: on a terminal an escape sequence acts, in
+Markdown and HTML a tag does. What is stored stays verbatim; only what is shown passes here."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+
+
+def terminal_text(value: object, keep_lines: bool = False) -> str:
+    """Text for a terminal: control and format characters (escape sequences, bidirectional overrides) as `\\x1b`;
+    newline and tab stay where `keep_lines` is set."""
+    text = "" if value is None else str(value)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if _is_shown(c, keep_lines) else _escaped(c) for c in text)
+
+
+def _is_shown(character: str, keep_lines: bool) -> bool:
+    return (keep_lines and character in "\n\t") or unicodedata.category(character) not in _HIDDEN
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode()
+
+
+def markdown_cell(value: object, limit: int = 200) -> str:
+    """Text for a cell of a Markdown table that a browser renders: no tag, link or column break can begin in it."""
+    text = terminal_text(value)
+    text = text if len(text) <= limit else text[: limit - 3] + "..."
+    text = html.escape(text, quote=True).replace("|", "&#124;")
+    return "".join(f"&#{ord(c)};" if c in "`*_[]()!#~\\" else c for c in text)
+
+
+def markdown_table(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+    """A Markdown table; the words of an empty one."""
+    if not rows:
+        return "none"
+    lines = [" | ".join(header), " | ".join("---" for _name in header)]
+    lines += [" | ".join(markdown_cell(value) for value in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
