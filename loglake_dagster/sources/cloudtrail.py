@@ -1,0 +1,292 @@
+"""CloudTrail: management, data and session events in `{"Records": [...]}` files, one gzip member each.
+
+Formats: FORMATS 1 (keys 1.1 and 1.2, envelope 1.3, record 1.5, userIdentity 1.6). The columns below are the single
+declaration that decoding, tables and documents follow.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loglake_dagster.kernels.flatten import Flattener
+from loglake_dagster.kernels.records import RecordsDecoder
+from loglake_dagster.kernels.session_id import split_session_id
+from loglake_dagster.kernels.times import to_canonical
+from loglake_dagster.lake.controls import Controls
+from loglake_dagster.lake.partition import UTC
+from loglake_dagster.lake.schema import EVENT_DAY, SOURCE_OBJECT, SOURCE_ORDINAL, Column, Kind, Table
+from loglake_dagster.lake.source import Descent, IgnoredKey, Recount, Source, SourceKey, Wanted
+
+FOLDER = "CloudTrail"
+_KEY = re.compile(
+    r"(?P<trail>(?:.*/)?AWSLogs(?:/o-[a-z0-9]{10,32})?)/(?P<account>\d{12})/(?P<folder>CloudTrail(?:-[A-Za-z]+)?)/"
+    r"(?P<region>[a-z0-9-]+)/(?P<day>\d{4}/\d\d/\d\d)/(?P<file>[^/]+)",
+    re.ASCII | re.DOTALL,
+)
+_FILE = re.compile(
+    r"\d{12}_CloudTrail(?:-[A-Za-z]+)?_[a-z0-9-]+_(?P<time>\d{8}T\d{4}Z)_?[A-Za-z0-9]+\.json(?:\.gz)?", re.ASCII
+)
+_FOLDERS = re.compile(
+    r"(?:.*/)?AWSLogs(?:/o-[a-z0-9]{10,32})?/(?P<account>\d{12})/"
+    r"(?:(?P<folder>[^/]+)/(?:(?P<region>[^/]+)/(?P<below>.*))?)?",
+    re.ASCII | re.DOTALL,
+)
+_LOG_FILE = re.compile(r".+\.json(?:\.gz)?", re.DOTALL)
+
+
+def _field(field: str, kind: Kind, doc: str, *, lookup: bool = False) -> Column:
+    return Column(field.lower().replace(".", "_"), kind, doc, field, lookup=lookup)
+
+
+def _identity(field: str, doc: str, kind: Kind = "string") -> Column:
+    return _field(f"userIdentity.{field}", kind, doc)
+
+
+def _issuer(field: str, doc: str) -> Column:
+    return _identity(f"sessionContext.sessionIssuer.{field}", doc)
+
+
+COLUMNS = (
+    Column("eventtime", "timestamp", "When the request completed, by the service's clock.", "eventTime", "UTC", False),
+    _field("eventSource", "string", "Service that was called, as `ssm.amazonaws.com`."),
+    _field("eventName", "string", "API action, as `StartSession`; not unique across services."),
+    _field("awsRegion", "string", "Region that the request was made to."),
+    _field("recipientAccountId", "string", "Account that received the event; 12 digits, leading zeros kept."),
+    _field(
+        "eventID",
+        "string",
+        "Id of the event, a GUID as given; with recipientaccountid it names one event.",
+        lookup=True,
+    ),
+    _field("eventType", "string", "Kind of event, as AwsApiCall, AwsServiceEvent, AwsConsoleSignIn."),
+    _field("eventCategory", "string", "Management, Data, NetworkActivity, Insight or Aggregated; absent before 1.07."),
+    _field("eventVersion", "string", "Version of the record's format; 1.10 is newer than 1.09."),
+    _field("requestID", "string", "Id of the request; not a key, several events may share it."),
+    _field("sharedEventID", "string", "Common to the copies of one action that several accounts received; not a key."),
+    _identity("type", "Kind of caller, as AssumedRole, IAMUser, AWSService."),
+    _identity("principalId", "Unique id of the caller; `AROA...:session-name` for role sessions."),
+    _identity("arn", "ARN of the caller."),
+    _identity("accountId", "Account that the caller belongs to."),
+    _identity("accessKeyId", "Access key that signed the request."),
+    _identity("userName", "Name of the IAM user; absent for roles and services."),
+    _identity("invokedBy", "Service that made the request for the caller."),
+    _issuer("type", "Source of the temporary credentials, as Role."),
+    _issuer("principalId", "Unique id of the role or user that issued the session."),
+    _issuer("arn", "ARN of the role or user that issued the session."),
+    _issuer("accountId", "Account of the role or user that issued the session."),
+    _issuer("userName", "Name of the role or user that issued the session."),
+    _identity("sessionContext.webIdFederationData", "Identity provider and its attributes, JSON.", "json"),
+    _identity("sessionContext.attributes.creationDate", "When the credentials were issued, as given."),
+    _identity("sessionContext.attributes.mfaAuthenticated", "`true` if the caller used MFA, as given."),
+    _identity("sessionContext.sourceIdentity", "Person behind the role session, as set at AssumeRole."),
+    _identity("sessionContext.ec2RoleDelivery", "Version of the instance metadata service, `1.0` or `2.0`."),
+    _identity("sessionContext.assumedRoot", "Whether the session was made by AssumeRoot, as given."),
+    _identity("invokedByDelegate.accountId", "Account that used temporary delegated access."),
+    _identity("onBehalfOf.userId", "IAM Identity Center user that the caller acted for."),
+    _identity("onBehalfOf.identityStoreArn", "Identity store of that user."),
+    _identity("inScopeOf.sourceArn", "Resource that the credentials are scoped to."),
+    _identity("inScopeOf.sourceAccount", "Account of that resource."),
+    _identity("inScopeOf.issuerType", "Kind of issuer of scoped credentials."),
+    _identity("inScopeOf.credentialsIssuedTo", "Who the scoped credentials were issued to."),
+    _identity("credentialId", "Id of the bearer token that the caller used."),
+    _identity("identityProvider", "Provider that vouched for a SAML or web identity user."),
+    _field("sourceIPAddress", "string", "Address of the caller, or the name of an AWS service; never a typed address."),
+    _field("userAgent", "string", "Agent that made the request, cut at 1 KB by AWS."),
+    _field("errorCode", "string", "Error of a failed request; null for one that succeeded."),
+    _field("errorMessage", "string", "Message of the error, cut at 1 KB by AWS."),
+    _field("requestParameters", "json", "What was asked, JSON exactly as it came."),
+    _field("responseElements", "json", "What was answered, JSON exactly as it came; null for reads and failures."),
+    _field("additionalEventData", "json", "Further facts on the request or response, JSON."),
+    _field("resources", "json", "Resources that were accessed, JSON array of accountId, type, ARN."),
+    _field("serviceEventDetails", "json", "Details of a service event, JSON."),
+    _field("readOnly", "boolean", "Whether the action only reads."),
+    _field("managementEvent", "boolean", "Whether it is a management event."),
+    _field("apiVersion", "string", "Version of the service's API, as given."),
+    _field("vpcEndpointId", "string", "VPC endpoint that the request passed."),
+    _field("vpcEndpointAccountId", "string", "Account of that endpoint."),
+    _field("sessionCredentialFromConsole", "string", "`true` when the console's session made the request."),
+    _field("addendum.reason", "string", "Why an addendum came: DELIVERY_DELAY, UPDATED_DATA or SERVICE_OUTAGE."),
+    _field("addendum.updatedFields", "string", "Fields that the addendum corrects."),
+    _field("addendum.originalRequestID", "string", "Request id of the event that it corrects."),
+    _field("addendum.originalEventID", "string", "Event id of the event that it corrects; that one is kept too."),
+    _field("edgeDeviceDetails", "json", "Edge device that was the target, JSON."),
+    _field("tlsDetails", "json", "TLS version, cipher suite and host name of the request, JSON."),
+    _field("insightDetails", "json", "What an Insights event found, JSON."),
+    _field("eventContext", "json", "Request and tag context of enriched events, JSON."),
+    Column("sessionid", "string", "Session Manager session: text after the last hyphen of its name.", lookup=True),
+    Column("sessionowner", "string", "Text before the last hyphen of the session's name."),
+    Column("extra", "json", "Every field that no column names, and values that their column's type cannot hold, JSON."),
+    Column("emptyfields", "string", "Fields that were null or {}, as `responseElements=null`; tells null from absent."),
+    SOURCE_OBJECT,
+    SOURCE_ORDINAL,
+)
+
+TABLE = Table(
+    "from_cloudtrail_readready",
+    "CloudTrail events, one row an event of the day, deduplicated.",
+    COLUMNS,
+    (EVENT_DAY,),
+    row_order=(
+        "eventname",
+        "recipientaccountid",
+        "awsregion",
+        "eventtime",
+        "eventid",
+        "source_object",
+        "source_ordinal",
+    ),
+)
+
+RAW_PARTITION = (
+    Column("trail", "string", "Part of the key before the account, as `AWSLogs/o-exampleorg1`.", nullable=False),
+    Column("account", "string", "Account that the folder is of.", nullable=False),
+    Column("region", "string", "Region that the folder is of.", nullable=False),
+    Column("day", "date", "UTC day of delivery.", nullable=False),
+)
+
+_FLATTENER = Flattener(COLUMNS)
+_SESSION_EVENTS = ("StartSession", "ResumeSession", "TerminateSession")
+
+
+def parse_key(key: str) -> SourceKey | IgnoredKey:
+    """What a key relative to the feed says. Parsed from the right: a prefix may itself hold `AWSLogs`."""
+    if key.endswith("/"):
+        return IgnoredKey("folder marker")
+    match = _KEY.fullmatch(key)
+    if match is None:
+        return IgnoredKey("not a CloudTrail key")
+    if match["folder"] != FOLDER:
+        return IgnoredKey(f"{match['folder']} folder")
+    if not _LOG_FILE.fullmatch(match["file"]):
+        return IgnoredKey("not a log file")
+    try:
+        day = dt.datetime.strptime(match["day"], "%Y/%m/%d").date()
+    except ValueError:
+        return IgnoredKey("no calendar day")
+    place = match["trail"], match["account"], match["region"], day.isoformat()
+    folder = key[: match.start("file")]
+    return SourceKey(day, _delivery_time(match["file"]), match["account"], match["region"], place, folder)
+
+
+def _delivery_time(file: str) -> dt.datetime | None:
+    """The UTC minute in a file's name; None if the name is not AWS's."""
+    match = _FILE.fullmatch(file)
+    try:
+        return dt.datetime.strptime(match["time"], "%Y%m%dT%H%MZ").replace(tzinfo=UTC) if match else None
+    except ValueError:
+        return None
+
+
+def descend(folder: str, days: frozenset[dt.date], controls: Controls) -> Descent:
+    """From a region's folder on the days' folders are named, not looked for: a listing's cost follows accounts x
+    regions x days, never history. Folders of denied accounts and regions are not entered."""
+    match = _FOLDERS.fullmatch(folder)
+    if match is None:
+        return Descent((folder,))
+    if not controls.accounts.admits(match["account"]):
+        return Descent(refused="accounts")
+    if match["folder"] is None:
+        return Descent((folder,))
+    if match["folder"] != FOLDER:
+        return Descent(ignored=f"{match['folder']} folder")
+    if match["region"] is None:
+        return Descent((folder,))
+    if not controls.regions.admits(match["region"]):
+        return Descent(refused="regions")
+    return Descent() if match["below"] else Descent(tuple(f"{folder}{day:%Y/%m/%d}/" for day in sorted(days)))
+
+
+def _judge(records: Sequence[Any], wanted: Wanted) -> list[str | None] | None:
+    names, sources = wanted.controls.event_names, wanted.controls.event_sources
+    if names.is_open and sources.is_open:
+        return None
+    verdicts: dict[tuple[str, str], str | None] = {}
+    out: list[str | None] = []
+    for record in records:
+        pair = record.eventSource or "", record.eventName or ""
+        if pair not in verdicts:
+            verdicts[pair] = _verdict(wanted.controls, *pair)
+        out.append(verdicts[pair])
+    return out
+
+
+def _verdict(controls: Controls, event_source: str, event_name: str) -> str | None:
+    if not controls.event_sources.admits(event_source):
+        return "event_sources"
+    return None if controls.event_names.admits(event_name) else "event_names"
+
+
+def _derive(arrays: dict[str, pa.Array]) -> None:
+    """Adds sessionid and sessionowner: Session Manager's own three actions only, Athena has actions of these names."""
+    is_session = pc.and_(
+        pc.equal(arrays["eventsource"], "ssm.amazonaws.com"),
+        pc.is_in(arrays["eventname"], pa.array(_SESSION_EVENTS)),
+    )
+    count = len(arrays["eventname"])
+    ids: list[str | None] = [None] * count
+    owners: list[str | None] = [None] * count
+    for index in pc.indices_nonzero(pc.fill_null(is_session, False)).to_pylist():
+        for column in ("responseelements", "requestparameters"):
+            name = _session_name(arrays[column][index].as_py())
+            if name:
+                owners[index], ids[index] = split_session_id(name)
+                break
+    arrays["sessionid"], arrays["sessionowner"] = pa.array(ids, pa.string()), pa.array(owners, pa.string())
+
+
+def _session_name(json_text: str | None) -> str | None:
+    if json_text is None:
+        return None
+    value = msgspec.json.decode(json_text)
+    name = value.get("sessionId") if isinstance(value, dict) else None
+    return name if isinstance(name, str) else None
+
+
+_DECODER = RecordsDecoder(_FLATTENER, "Records", "eventTime", _judge, _derive)
+
+
+def recount(data: bytes, wanted: Wanted) -> Recount:
+    """The audit's own count, by the plain gzip and json modules; sound objects only."""
+    text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    document = json.loads(text)
+    records = document if isinstance(document, list) else document.get("Records") or []
+    days: dict[dt.date, int] = {}
+    for record in records:
+        time = to_canonical(record["eventTime"]) if isinstance(record, dict) and "eventTime" in record else None
+        if time is None or _verdict(wanted.controls, record.get("eventSource") or "", record.get("eventName") or ""):
+            continue
+        day = dt.date.fromisoformat(time[:10])
+        days[day] = days.get(day, 0) + 1
+    return Recount(len(records), days)
+
+
+def rebuild(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record that a row was made from, key order aside."""
+    return _FLATTENER.rebuild(row)
+
+
+SOURCE = Source(
+    name="cloudtrail",
+    title="CloudTrail",
+    doc="API calls and sign-ins of AWS accounts, as CloudTrail trails deliver them to S3.",
+    version=1,
+    table=TABLE,
+    raw_partition=RAW_PARTITION,
+    identity=("eventid", "recipientaccountid"),
+    account_column="recipientaccountid",
+    region_column="awsregion",
+    parse_key=parse_key,
+    descend=descend,
+    decode=_DECODER.decode,
+    recount=recount,
+    rebuild=rebuild,
+)
