@@ -1,0 +1,137 @@
+"""The embedded catalog: one SQLite file in WAL mode, safe for several processes of one machine."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from loglake_dagster.catalog import PublishedVersion, RawPartition
+from loglake_dagster.errors import CatalogError, PublishConflict
+from loglake_dagster.lake.schema import Table
+
+WAIT_S = 30.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tables (name TEXT PRIMARY KEY, doc TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS columns (
+  table_name TEXT NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL, type TEXT NOT NULL, doc TEXT NOT NULL,
+  is_partition INTEGER NOT NULL, PRIMARY KEY (table_name, place));
+CREATE TABLE IF NOT EXISTS raw_partitions (
+  table_name TEXT NOT NULL, day TEXT NOT NULL, partition_values TEXT NOT NULL, location TEXT NOT NULL,
+  PRIMARY KEY (table_name, day, partition_values));
+CREATE TABLE IF NOT EXISTS versions (
+  table_name TEXT NOT NULL, day TEXT NOT NULL, version TEXT NOT NULL, location TEXT NOT NULL, published TEXT NOT NULL,
+  facts TEXT NOT NULL, PRIMARY KEY (table_name, day, version));
+CREATE TABLE IF NOT EXISTS partitions (
+  table_name TEXT NOT NULL, day TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (table_name, day));
+"""
+_VERSION = "v.table_name, v.day, v.version, v.location, v.published, v.facts"
+_JOINED = f"SELECT {_VERSION} FROM partitions p JOIN versions v USING (table_name, day, version)"
+
+
+class SqliteCatalog:
+    """See Catalog. Each call opens the file anew, so that the object crosses process borders freely."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def _connected(self, write: bool = False) -> Iterator[sqlite3.Connection]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.executescript(_SCHEMA)
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                yield connection
+                connection.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            is_busy = "locked" in str(error) or "busy" in str(error)
+            remedy = "another process holds it, run again" if is_busy else "check the path and its permissions"
+            raise CatalogError(
+                f"catalog {self.path}: {error}; {remedy}", retryable=is_busy, path=str(self.path)
+            ) from error
+
+    def register_table(self, table: Table) -> None:
+        columns = [(c, False) for c in table.columns] + [(c, True) for c in table.partition_columns]
+        rows = [(table.name, n, c.name, c.hive_type, c.doc, is_part) for n, (c, is_part) in enumerate(columns)]
+        with self._connected(write=True) as connection:
+            connection.execute("INSERT OR REPLACE INTO tables VALUES (?, ?)", (table.name, table.doc))
+            connection.execute("DELETE FROM columns WHERE table_name = ?", (table.name,))
+            connection.executemany("INSERT INTO columns VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def tables(self) -> list[str]:
+        with self._connected() as connection:
+            return [name for (name,) in connection.execute("SELECT name FROM tables ORDER BY name")]
+
+    def columns(self, table: str) -> list[tuple[str, str]]:
+        with self._connected() as connection:
+            found = connection.execute(
+                "SELECT name, type FROM columns WHERE table_name = ? ORDER BY place", (table,)
+            ).fetchall()
+        if not found:
+            raise CatalogError(f"catalog {self.path}: no table {table!r}; materialise it first", table=table)
+        return [(name, kind) for name, kind in found]
+
+    def register_raw(self, table: str, partitions: Iterable[RawPartition]) -> int:
+        rows = [(table, p.values[-1], json.dumps(p.values), p.location) for p in partitions]
+        with self._connected(write=True) as connection:
+            before = connection.total_changes
+            connection.executemany("INSERT OR IGNORE INTO raw_partitions VALUES (?, ?, ?, ?)", rows)
+            return connection.total_changes - before
+
+    def raw_partitions(self, table: str, day: dt.date | None = None) -> list[RawPartition]:
+        query = (
+            "SELECT partition_values, location FROM raw_partitions WHERE table_name = ?1 AND (?2 IS NULL OR day = ?2)"
+        )
+        with self._connected() as connection:
+            found = connection.execute(query, (table, day.isoformat() if day else None)).fetchall()
+        return sorted(
+            (RawPartition(tuple(json.loads(values)), location) for values, location in found), key=lambda p: p.values
+        )
+
+    def published(self, table: str, day: dt.date) -> PublishedVersion | None:
+        found = self.published_days(table, day, day)
+        return found[0] if found else None
+
+    def published_days(
+        self, table: str, first: dt.date | None = None, last: dt.date | None = None
+    ) -> Sequence[PublishedVersion]:
+        query = f"{_JOINED} WHERE v.table_name = ? AND v.day BETWEEN ? AND ? ORDER BY v.day"
+        bounds = table, (first or dt.date.min).isoformat(), (last or dt.date.max).isoformat()
+        with self._connected() as connection:
+            return [_version(row) for row in connection.execute(query, bounds)]
+
+    def publish(self, version: PublishedVersion, expected: str | None) -> None:
+        place = version.table, version.day.isoformat()
+        with self._connected(write=True) as connection:
+            found = connection.execute(
+                "SELECT version FROM partitions WHERE table_name = ? AND day = ?", place
+            ).fetchone()
+            current = found[0] if found else None
+            if current != expected:
+                raise PublishConflict(
+                    f"{version.table} {version.day}: another run published {current} meanwhile (this one set out from "
+                    f"{expected}); run again to take its result in",
+                    table=version.table,
+                    day=version.day.isoformat(),
+                )
+            facts = json.dumps(dict(version.facts), sort_keys=True, default=str)
+            row = (*place, version.version, version.location, version.published.isoformat(), facts)
+            connection.execute("INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?)", row)
+            connection.execute("INSERT OR REPLACE INTO partitions VALUES (?, ?, ?)", (*place, version.version))
+
+    def history(self, table: str, day: dt.date) -> Sequence[PublishedVersion]:
+        query = f"SELECT {_VERSION} FROM versions v WHERE table_name = ? AND day = ? ORDER BY published, version"
+        with self._connected() as connection:
+            return [_version(row) for row in connection.execute(query, (table, day.isoformat()))]
+
+
+def _version(row: tuple[str, str, str, str, str, str]) -> PublishedVersion:
+    table, day, version, location, published, facts = row
+    moment = dt.datetime.fromisoformat(published)
+    return PublishedVersion(table, dt.date.fromisoformat(day), version, location, moment, json.loads(facts))

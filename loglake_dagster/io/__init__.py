@@ -1,0 +1,1 @@
+"""The edge: object stores, ORC files, version folders. Everything here can fail, and says how."""

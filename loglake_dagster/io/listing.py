@@ -1,0 +1,63 @@
+"""A fresh listing of a feed: the objects that were delivered on given days and that the controls let through.
+
+Folders are judged before they are entered and objects before they are read; what was passed over is counted by why.
+Levels are listed side by side, because on S3 each is a round trip and an organisation has thousands of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from loglake_dagster.io.store import LocalStore, Store
+from loglake_dagster.lake.controls import Controls
+from loglake_dagster.lake.source import IgnoredKey, Listed, Source, SourceKey
+
+LEVELS_AT_ONCE = 32
+Level = tuple[list[str], list[Listed]]
+
+
+@dataclass(slots=True)
+class Listing:
+    """What a feed holds of the asked days. `ignored` counts keys and folders of other kinds by reason, `refused`
+    those that a control denies by the control's name; a folder counts as one, it was not entered."""
+
+    objects: list[tuple[Listed, SourceKey]] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def take(self, source: Source, listed: Listed, days: frozenset[dt.date], controls: Controls) -> None:
+        """Adds one object to what it belongs to; objects of other days are passed over, uncounted."""
+        key = source.parse_key(listed.key)
+        if isinstance(key, IgnoredKey):
+            self.ignored[key.reason] += 1
+        elif key.delivery_day in days:
+            refusal = controls.refusal_of_object(listed.key, key.account, key.region)
+            if refusal is None:
+                self.objects.append((listed, key))
+            else:
+                self.refused[refusal] += 1
+
+
+def list_feed(store: Store, source: Source, days: frozenset[dt.date], controls: Controls) -> Listing:
+    """Objects in the order of their keys."""
+    listing = Listing()
+    with ThreadPoolExecutor(1 if isinstance(store, LocalStore) else LEVELS_AT_ONCE) as pool:
+        pending: set[Future[Level]] = {pool.submit(store.list_level, "")}
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for level in done:
+                folders, objects = level.result()
+                for listed in objects:
+                    listing.take(source, listed, days, controls)
+                for folder in folders:
+                    descent = source.descend(folder, days, controls)
+                    if descent.ignored:
+                        listing.ignored[descent.ignored] += 1
+                    if descent.refused:
+                        listing.refused[descent.refused] += 1
+                    pending |= {pool.submit(store.list_level, below) for below in descent.folders}
+    listing.objects.sort(key=lambda one: one[0].key)
+    return listing

@@ -1,0 +1,216 @@
+"""Object stores behind one narrow class: list a level, read, write what is not there yet, copy.
+
+`open_store` takes a URI: a path or file:// (plain file calls), s3:// (obstore). Two implementations, because obstore's
+local store stops listing at a name with a control character, and log buckets hold hostile names; one behaviour suite
+tests both (adr/0003). Nothing here overwrites or deletes an object.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from loglake_dagster.errors import ObjectExists, StoreError, quote
+from loglake_dagster.lake.settings import S3Settings
+from loglake_dagster.lake.source import Listed
+
+
+class Store(Protocol):
+    """Objects under one root. Keys are relative to it, folders end with `/`, the root is the empty folder."""
+
+    root: str
+
+    def uri(self, key: str) -> str:
+        """The object's absolute URI; a file's is percent-encoded."""
+
+    def list_level(self, folder: str) -> tuple[list[str], list[Listed]]:
+        """Folders and objects directly in a folder, by name; both empty if there is no such folder."""
+
+    def read(self, key: str) -> bytes:
+        """All of an object; StoreError if it cannot be read."""
+
+    def write(self, key: str, data: bytes) -> None:
+        """A new object, whole or not at all; ObjectExists if one is there."""
+
+    def write_file(self, key: str, path: Path) -> None:
+        """A new object from a local file, which may be gone afterwards."""
+
+    def copy(self, key: str, new_key: str) -> None:
+        """A second name for an object: a hard link where there is one, else a copy on the server's side."""
+
+
+def open_store(uri: str, s3: S3Settings) -> Store:
+    """The store of a URI: s3://bucket/prefix, file:///path or a path."""
+    if uri.startswith("s3://"):
+        return S3Store(uri, s3)
+    return LocalStore(local_path(uri))
+
+
+def local_path(uri: str) -> Path:
+    """The path of file:///path or of a plain path."""
+    return Path(urllib.parse.unquote(urllib.parse.urlsplit(uri).path)) if uri.startswith("file://") else Path(uri)
+
+
+class LocalStore:
+    """A folder of this machine's file system."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.root = _file_uri(str(self.path))
+
+    def uri(self, key: str) -> str:
+        return f"{self.root}/{urllib.parse.quote(os.fsencode(key))}"
+
+    def list_level(self, folder: str) -> tuple[list[str], list[Listed]]:
+        folders: list[str] = []
+        objects: list[Listed] = []
+        with _said("list", self.uri(folder)):
+            try:
+                entries = sorted(os.scandir(self.path / folder), key=lambda entry: entry.name)
+            except FileNotFoundError:
+                return [], []
+            for entry in entries:
+                if entry.is_dir():
+                    folders.append(f"{folder}{entry.name}/")
+                elif (facts := _stat(entry)) is not None:
+                    objects.append(
+                        Listed(folder + entry.name, facts.st_size, f"{facts.st_mtime_ns:x}-{facts.st_size:x}")
+                    )
+        return folders, objects
+
+    def read(self, key: str) -> bytes:
+        with _said("read", self.uri(key)):
+            return (self.path / key).read_bytes()
+
+    def write(self, key: str, data: bytes) -> None:
+        target = self.path / key
+        with _said("write", self.uri(key)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch = target.with_name(f".{secrets.token_hex(8)}.tmp")
+            try:
+                with open(scratch, "xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.link(scratch, target)
+            finally:
+                scratch.unlink(missing_ok=True)
+
+    def write_file(self, key: str, path: Path) -> None:
+        target = self.path / key
+        with _said("write", self.uri(key)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, target)
+                return
+            except OSError as error:
+                if isinstance(error, FileExistsError):
+                    raise
+        self.write(key, path.read_bytes())
+
+    def copy(self, key: str, new_key: str) -> None:
+        self.write_file(new_key, self.path / key)
+
+
+class S3Store:
+    """A prefix of a bucket, through obstore; credentials come from the environment, profile or role."""
+
+    def __init__(self, uri: str, settings: S3Settings) -> None:
+        self.root = uri.rstrip("/")
+        self._bucket, _slash, prefix = self.root.removeprefix("s3://").partition("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._settings = settings
+
+    @cached_property
+    def _store(self) -> Any:
+        from obstore.store import S3Store as Obstore
+
+        return Obstore(self._bucket, **self.options)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """obstore's words for the settings."""
+        options: dict[str, Any] = {}
+        if self._settings.endpoint:
+            options["endpoint"] = self._settings.endpoint
+        if self._settings.region:
+            options["region"] = self._settings.region
+        if self._settings.allow_http:
+            options["client_options"] = {"allow_http": True}
+        return options
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_store"}
+
+    def uri(self, key: str) -> str:
+        return f"{self.root}/{key}"
+
+    def list_level(self, folder: str) -> tuple[list[str], list[Listed]]:
+        prefix = self._prefix + folder
+        with _said("list", self.uri(folder)):
+            level = self._store.list_with_delimiter(prefix.rstrip("/") or None)
+        folders = sorted(f"{path.rstrip('/')}/".removeprefix(self._prefix) for path in level["common_prefixes"])
+        objects = [
+            Listed(one["path"].removeprefix(self._prefix), one["size"], (one["e_tag"] or "").strip('"'), one["version"])
+            for one in level["objects"]
+        ]
+        return folders, sorted(objects, key=lambda one: one.key)
+
+    def read(self, key: str) -> bytes:
+        with _said("read", self.uri(key)):
+            return bytes(self._store.get(self._prefix + key).bytes())
+
+    def write(self, key: str, data: bytes) -> None:
+        with _said("write", self.uri(key)):
+            self._store.put(self._prefix + key, data, mode="create")
+
+    def write_file(self, key: str, path: Path) -> None:
+        self.write(key, path.read_bytes())
+
+    def copy(self, key: str, new_key: str) -> None:
+        with _said("write", self.uri(new_key)):
+            self._store.copy(self._prefix + key, self._prefix + new_key, overwrite=True)
+
+
+@contextmanager
+def _said(verb: str, uri: str) -> Iterator[None]:
+    """Turns what the system or obstore raises into a StoreError that says who, where and what to do."""
+    try:
+        yield
+    except Exception as error:
+        raise _store_error(error, verb, uri) from error
+
+
+def _store_error(error: Exception, verb: str, uri: str) -> Exception:
+    """Ours for theirs. obstore's errors are told by name: importing it for a local lake would cost for nothing."""
+    name = type(error).__name__
+    if isinstance(error, StoreError):
+        return error
+    if name in ("FileExistsError", "AlreadyExistsError"):
+        return ObjectExists(f"{uri}: an object is already there; nothing is overwritten", uri=uri)
+    if name in ("PermissionError", "PermissionDeniedError", "UnauthenticatedError"):
+        return StoreError(f"{uri}: not allowed to {verb}; grant it and run again", uri=uri, why="not allowed")
+    if name in ("FileNotFoundError", "NotFoundError"):
+        return StoreError(f"{uri}: not found", uri=uri, why="not found")
+    if isinstance(error, OSError) or type(error).__module__.startswith("obstore"):
+        why = quote(str(error).partition("\n")[0], 200)
+        return StoreError(f"{uri}: cannot {verb}: {why}", retryable=True, uri=uri, why=f"cannot {verb}")
+    return error
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """An entry's facts; None for what vanished or is no file."""
+    try:
+        return entry.stat() if entry.is_file() else None
+    except FileNotFoundError:
+        return None
+
+
+def _file_uri(path: str) -> str:
+    return "file://" + urllib.parse.quote(os.fsencode(path.rstrip("/")))

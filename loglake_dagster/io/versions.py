@@ -1,0 +1,118 @@
+"""Version folders: `<table>/eventday=D/v=<version>/` with parts, manifest, accounts and rejects.
+
+part-*.orc                    data; all that a reader's engine sees, names with `_` are hidden from it
+_manifest/manifest.json       what the version is (lake/manifest.py)
+_manifest/objects.parquet     one row a source object: the accounting
+_rejects/rejects-*.jsonl      records that could not be rows, verbatim, one a line
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime as dt
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loglake_dagster.io.store import Store
+from loglake_dagster.lake.manifest import Manifest, ObjectEntry
+from loglake_dagster.lake.partition import version_folder
+from loglake_dagster.lake.source import Reject
+
+MANIFEST = "_manifest/manifest.json"
+OBJECTS = "_manifest/objects.parquet"
+_COUNTS = ("filtered_by", "other_days", "accounts")
+_TIME = pa.timestamp("ms", "UTC")
+OBJECT_SCHEMA = pa.schema(
+    [
+        *[(name, pa.string()) for name in ("uri", "feed")],
+        ("size", pa.int64()),
+        *[(name, pa.string()) for name in ("etag", "object_version")],
+        ("delivery_day", pa.date32()),
+        ("delivery_time", _TIME),
+        *[(name, pa.string()) for name in ("account", "region", "state", "reason")],
+        ("lost_share", pa.float64()),
+        *[(name, pa.int64()) for name in ("found", "landed", "duplicate", "filtered", "other_day", "rejected")],
+        *[(name, _TIME) for name in ("first_event_time", "last_event_time")],
+        *[(name, pa.string()) for name in _COUNTS],
+    ]
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VersionFolder:
+    """One version's folder in the lake's store."""
+
+    store: Store
+    table: str
+    day: dt.date
+    version: str
+
+    @property
+    def folder(self) -> str:
+        """Key of the folder, no slash at the end."""
+        return version_folder(self.table, self.day, self.version)
+
+    @property
+    def location(self) -> str:
+        """URI of the folder, with a slash at the end: a partition's location."""
+        return self.store.uri(self.folder) + "/"
+
+    def key(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+    def write_manifest(self, manifest: Manifest, entries: Sequence[ObjectEntry]) -> None:
+        """The accounts first, the manifest last: a folder with a manifest is complete."""
+        self.store.write(self.key(OBJECTS), _pack_objects(entries))
+        self.store.write(self.key(MANIFEST), msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+
+    def read_manifest(self) -> Manifest:
+        return msgspec.json.decode(self.store.read(self.key(MANIFEST)), type=Manifest)
+
+    def read_objects(self) -> list[ObjectEntry]:
+        """The accounting, in the order of the objects' URIs."""
+        table = pq.read_table(pa.BufferReader(self.store.read(self.key(OBJECTS))))
+        return [_entry(row) for row in table.to_pylist()]
+
+    def write_rejects(self, name: str, rejects: Iterable[tuple[str, Reject]]) -> None:
+        """One line a reject; `rejects` pairs each with the URI of its object."""
+        self.store.write(self.key(name), b"".join(msgspec.json.encode(_reject(*one)) + b"\n" for one in rejects))
+
+    def read_rejects(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """Every reject of the named files: object, ordinal, path, expected, got, eventday, and the record."""
+        return [json.loads(line) for name in names for line in self.store.read(self.key(name)).splitlines()]
+
+
+def _reject(uri: str, reject: Reject) -> dict[str, Any]:
+    """A reject's line: the record verbatim as text, or as base64 where it is not UTF-8."""
+    facts: dict[str, Any] = {
+        "object": uri,
+        "ordinal": reject.ordinal,
+        "path": reject.path,
+        "expected": reject.expected,
+        "got": reject.got,
+        "eventday": reject.event_day,
+    }
+    try:
+        return {**facts, "record": reject.record.decode()}
+    except UnicodeDecodeError:
+        return {**facts, "record_base64": base64.b64encode(reject.record).decode()}
+
+
+def _pack_objects(entries: Sequence[ObjectEntry]) -> bytes:
+    columns: dict[str, list[Any]] = {}
+    for name in OBJECT_SCHEMA.names:
+        values = [getattr(entry, name) for entry in entries]
+        columns[name] = [json.dumps(v, sort_keys=True) if v else None for v in values] if name in _COUNTS else values
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, OBJECT_SCHEMA), sink, compression="zstd")
+    return bytes(memoryview(sink.getvalue()))
+
+
+def _entry(row: dict[str, Any]) -> ObjectEntry:
+    return ObjectEntry(**{**row, **{name: json.loads(row[name] or "{}") for name in _COUNTS}})
