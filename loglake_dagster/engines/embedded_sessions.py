@@ -1,0 +1,107 @@
+"""The sessions join on one machine: DuckDB over a scratch database file, so that memory has a limit.
+
+Parts are read one after the other, and of each only the columns and rows that the join needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loglake_dagster.engines import BaseVersion, SessionsJob
+from loglake_dagster.engines.runs import write_scratch
+from loglake_dagster.io.orc import read_part
+from loglake_dagster.kernels.arrow import ARROW_TYPES, arrow_schema
+from loglake_dagster.lake.manifest import Part
+from loglake_dagster.lake.schema import Table
+from loglake_dagster.sessions.query import (
+    SESSIONS_SQL,
+    START_EVENT,
+    START_SERVICE,
+    STARTED_BEFORE_COLUMNS,
+    STARTED_COLUMNS,
+    TYPED_COLUMNS,
+)
+from loglake_dagster.sessions.record import DEFAULT_DOCUMENT, NOT_LOGGABLE_DOCUMENTS
+from loglake_dagster.sources import cloudtrail, cloudwatch
+
+PART_BYTES = 64 << 20
+_BATCH_ROWS = 2_000
+
+
+def join_sessions(job: SessionsJob, scratch: Path, memory_limit: int) -> list[Part]:
+    """Writes the day's sessions as parts into the scratch folder, in the table's order; none for a day without."""
+    with duckdb.connect(str(scratch / "join.duckdb")) as connection:
+        connection.execute("SET memory_limit = ?", [f"{memory_limit}B"])
+        connection.execute("SET temp_directory = ?", [str(scratch / "spill")])
+        connection.execute("SET TimeZone = 'UTC'")
+        _load(connection, "started", cloudtrail.TABLE, STARTED_COLUMNS, _starts(job.started, STARTED_COLUMNS))
+        before = _starts(job.started_before, STARTED_BEFORE_COLUMNS)
+        _load(connection, "started_before", cloudtrail.TABLE, STARTED_BEFORE_COLUMNS, before)
+        _load(connection, "typed_today", cloudwatch.TABLE, TYPED_COLUMNS, _keystrokes(job.typed))
+        _load(connection, "typed_after", cloudwatch.TABLE, TYPED_COLUMNS, _keystrokes(job.typed_after))
+        connection.execute(
+            "CREATE TEMP VIEW typed AS SELECT *, true AS is_today FROM typed_today "
+            "UNION ALL SELECT *, false AS is_today FROM typed_after"
+        )
+        parameters = {
+            "as_of": job.as_of.replace(tzinfo=None),
+            "sla_minutes": job.sla_minutes,
+            "not_loggable": list(NOT_LOGGABLE_DOCUMENTS),
+            "default_document": DEFAULT_DOCUMENT,
+        }
+        batches = connection.sql(SESSIONS_SQL, params=parameters).to_arrow_reader(_BATCH_ROWS)
+        return list(_write_parts(job, batches, scratch))
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection, name: str, table: Table, columns: Sequence[str], rows: Iterator[pa.Table]
+) -> None:
+    schema = pa.schema([(column, ARROW_TYPES[table.column(column).kind]) for column in columns])
+    reader = pa.RecordBatchReader.from_batches(schema, (batch for part in rows for batch in part.to_batches()))
+    connection.register("reader", reader)
+    connection.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM reader")
+    connection.unregister("reader")
+
+
+def _starts(version: BaseVersion | None, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """StartSession rows of a day's CloudTrail; the names are read first, the rest only of parts that have some."""
+    for data in _parts(version):
+        names = read_part(data, cloudtrail.TABLE, ("eventname", "eventsource"))
+        is_start = pc.and_(pc.equal(names["eventname"], START_EVENT), pc.equal(names["eventsource"], START_SERVICE))
+        is_start = pc.fill_null(is_start, False)
+        if pc.any(is_start).as_py():
+            yield read_part(data, cloudtrail.TABLE, columns).filter(is_start)
+
+
+def _keystrokes(version: BaseVersion | None) -> Iterator[pa.Table]:
+    for data in _parts(version):
+        rows = read_part(data, cloudwatch.TABLE, TYPED_COLUMNS)
+        yield rows.filter(pc.is_valid(rows["sessionid"]))
+
+
+def _parts(version: BaseVersion | None) -> Iterator[bytes]:
+    if version is not None:
+        for part in version.manifest.parts:
+            yield version.folder.store.read(version.folder.key(part.name))
+
+
+def _write_parts(job: SessionsJob, batches: pa.RecordBatchReader, scratch: Path) -> Iterator[Part]:
+    waiting: list[pa.Table] = []
+    count = 0
+    for batch in batches:
+        waiting.append(pa.Table.from_batches([batch]).cast(arrow_schema(job.table)))
+        if sum(rows.nbytes for rows in waiting) >= PART_BYTES:
+            yield _write_part(job, waiting, scratch, count)
+            waiting, count = [], count + 1
+    if any(rows.num_rows for rows in waiting):
+        yield _write_part(job, waiting, scratch, count)
+
+
+def _write_part(job: SessionsJob, tables: Sequence[pa.Table], scratch: Path, number: int) -> Part:
+    path = scratch / f"part-{number:05d}-{job.target.version}.orc"
+    return write_scratch(path, pa.concat_tables(tables), job.table, job.orc)

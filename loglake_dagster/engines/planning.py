@@ -1,0 +1,152 @@
+"""What a run has to read: a fresh listing of the feeds against what the published version accounts for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from dataclasses import dataclass, field
+
+from loglake_dagster.engines import BaseVersion, FeedAccess, PlannedObject
+from loglake_dagster.engines.lake import Lake
+from loglake_dagster.engines.runs import read_objects
+from loglake_dagster.errors import AuditError
+from loglake_dagster.io.listing import list_feed
+from loglake_dagster.lake.manifest import ObjectEntry, recipe_of
+from loglake_dagster.lake.partition import DeliveryWindow
+from loglake_dagster.lake.settings import Feed
+from loglake_dagster.lake.source import Listed, Source, SourceKey
+
+
+@dataclass(slots=True)
+class SourceState:
+    """What the feeds of a source hold for a day, right now: objects by URI, and what was passed over, by why."""
+
+    objects: dict[str, PlannedObject] = field(default_factory=dict)
+    ignored: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`unread` are the objects to read. `base` is what is added to: None for a day that is built whole, because it is
+    the first time or because transform, columns or controls are others now. `published` is the version that readers
+    see while this runs; publishing expects it to be still that one."""
+
+    source: Source
+    day: dt.date
+    recipe: str
+    feeds: dict[str, FeedAccess]
+    state: SourceState
+    unread: list[PlannedObject]
+    base: BaseVersion | None
+    published: BaseVersion | None
+
+    @property
+    def is_settled(self) -> bool:
+        """True when the published version already accounts for all that the source holds."""
+        return self.base is not None and not self.unread
+
+
+def delivery_window(lake: Lake, day: dt.date) -> DeliveryWindow:
+    return DeliveryWindow(day, lake.settings.quality.lateness)
+
+
+def list_source(lake: Lake, source: Source, day: dt.date) -> SourceState:
+    """Lists every feed of the source for the day's delivery window. An object that two feeds see is the first's."""
+    window, state = delivery_window(lake, day), SourceState()
+    for feed in lake.settings.feeds_of(source.name):
+        store = lake.feed_store(feed)
+        listing = list_feed(store, source, frozenset(window.delivery_days), lake.settings.controls)
+        state.ignored += listing.ignored
+        state.refused += listing.refused
+        for listed, key in listing.objects:
+            if window.holds(key.delivery_day, key.delivery_time):
+                uri = store.uri(listed.key)
+                state.objects.setdefault(uri, PlannedObject(_entry(uri, feed, listed, key), listed.key))
+    return state
+
+
+def plan_readready(lake: Lake, source: Source, day: dt.date) -> Plan:
+    """Lists the source and decides what to read. AuditError if a rebuild would lose rows that can no longer be read."""
+    feeds = {feed.name: lake.feed_access(feed) for feed in lake.settings.feeds_of(source.name)}
+    recipe = _recipe(lake, source)
+    state = list_source(lake, source, day)
+    published = lake.published(source.readready_name, day)
+    base = published if published is not None and _can_extend(published, recipe, state) else None
+    if base is None:
+        if published is not None:
+            _refuse_loss(lake, day, published, state)
+        return Plan(source, day, recipe, feeds, state, list(state.objects.values()), None, published)
+    known = {entry.uri: entry for entry in base.entries}
+    unread = [one for uri, one in state.objects.items() if uri not in known]
+    retried = [one for uri, one in state.objects.items() if uri in known and known[uri].state == "unreadable"]
+    unread += [one for one in retried if _is_readable(lake, source, feeds[one.entry.feed], one)]
+    return Plan(source, day, recipe, feeds, state, unread, base, published)
+
+
+def _recipe(lake: Lake, source: Source) -> str:
+    """Whatever, when it changes, gives other rows for the same objects."""
+    settings = lake.settings
+    return recipe_of(
+        {
+            "source": source.name,
+            "version": source.version,
+            "columns": source.table.column_names,
+            "controls": settings.controls.as_facts(),
+            "log_groups": {feed.name: dict(feed.log_groups) for feed in settings.feeds_of(source.name)},
+            "max_object_bytes": settings.engine.max_object_bytes,
+        }
+    )
+
+
+def _can_extend(published: BaseVersion, recipe: str, state: SourceState) -> bool:
+    """Whether new rows can be added to the version: the same recipe, and no object that it knows has changed."""
+    if published.manifest.recipe != recipe:
+        return False
+    now = state.objects
+    return all(e.uri not in now or now[e.uri].entry.fingerprint == e.fingerprint for e in published.entries)
+
+
+def _refuse_loss(lake: Lake, day: dt.date, published: BaseVersion, state: SourceState) -> None:
+    """A day is built whole from what the source still has; where objects have expired there, that would lose rows."""
+    window, roots = delivery_window(lake, day), {f.name: lake.feed_store(f) for f in lake.settings.feeds}
+    gone = [
+        entry
+        for entry in published.entries
+        if entry.landed and entry.uri not in state.objects and entry.feed in roots
+        if window.holds(entry.delivery_day, entry.delivery_time)
+        if lake.settings.controls.refusal_of_object(
+            entry.uri.removeprefix(roots[entry.feed].root + "/"), entry.account, entry.region
+        )
+        is None
+    ]
+    if gone:
+        rows = sum(entry.landed for entry in gone)
+        raise AuditError(
+            f"{published.manifest.table} {day}: must be built anew (controls, columns, transform or objects changed), "
+            f"but {len(gone)} objects with {rows} of its rows are no longer in the source, first {gone[0].uri}; the "
+            "published version stays. Put the objects back, or leave the day as it is",
+            table=published.manifest.table,
+            day=day.isoformat(),
+            objects=len(gone),
+        )
+
+
+def _is_readable(lake: Lake, source: Source, access: FeedAccess, one: PlannedObject) -> bool:
+    """Whether an object that could not be read can be read now (a permission came, a server is back)."""
+    limit = lake.settings.engine.max_object_bytes
+    return source.decode(read_objects(access.store, [one.key]), access.wanted, limit).objects[0].error is None
+
+
+def _entry(uri: str, feed: Feed, listed: Listed, key: SourceKey) -> ObjectEntry:
+    return ObjectEntry(
+        uri=uri,
+        feed=feed.name,
+        size=listed.size,
+        etag=listed.etag,
+        object_version=listed.version,
+        delivery_day=key.delivery_day,
+        delivery_time=key.delivery_time,
+        account=key.account,
+        region=key.region,
+    )

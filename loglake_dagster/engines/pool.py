@@ -1,0 +1,69 @@
+"""Worker processes of one machine that never outlive their parent, even when it is killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Workers:
+    """Runs functions on items, in worker processes or, for one worker, right here."""
+
+    def __init__(self, executor: ProcessPoolExecutor | None) -> None:
+        self._executor = executor
+
+    def unordered(self, function: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, R]]:
+        """(place of the item, result) as they are done."""
+        if self._executor is None:
+            for place, item in enumerate(items):
+                yield place, function(*item)
+            return
+        futures = {self._executor.submit(function, *item): place for place, item in enumerate(items)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def ordered(self, function: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> list[R]:
+        """The results in the order of the items."""
+        results = dict(self.unordered(function, items))
+        return [results[place] for place in range(len(items))]
+
+
+@contextmanager
+def open_workers(count: int) -> Iterator[Workers]:
+    """`count` worker processes; 1 or less runs in this process, which for a small day is sooner done than started."""
+    if count <= 1:
+        yield Workers(None)
+        return
+    # spawn: the parent has threads (Dagster's, Arrow's, obstore's), and a forked copy of their locks can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker) as executor:
+        yield Workers(executor)
+
+
+def _start_worker() -> None:
+    import pyarrow as pa
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pa.set_cpu_count(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker holds both ends of its own queue, so that it would wait for ever for a parent that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

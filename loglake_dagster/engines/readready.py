@@ -1,0 +1,120 @@
+"""One day of a readready table: plan, write, audit, publish. The same for every engine.
+
+A reader sees the day before or after, never a half: everything is written into a new version's folder, and the
+catalog's pointer moves last, in one step, only past a passed audit.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from dataclasses import dataclass
+
+from loglake_dagster.engines import Progress, ReadreadyJob, Written
+from loglake_dagster.engines.audit import Audit, audit_readready
+from loglake_dagster.engines.lake import Lake
+from loglake_dagster.engines.planning import Plan, plan_readready
+from loglake_dagster.errors import CoverageError
+from loglake_dagster.io.versions import VersionFolder
+from loglake_dagster.kernels.coverage import Coverage
+from loglake_dagster.lake.manifest import Manifest, Totals
+from loglake_dagster.lake.source import Source
+
+DESCRIBED_GAPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ReadreadyResult:
+    """What a materialisation came to. `is_new` is False when the published version already held everything;
+    `is_published` is False when coverage was under the threshold: then readers keep the version before."""
+
+    manifest: Manifest
+    location: str
+    audit: Audit
+    threshold: float
+    is_new: bool
+    is_published: bool
+    objects_read: int
+    seconds: float
+
+    @property
+    def coverage(self) -> Coverage:
+        return self.audit.coverage
+
+    def raise_if_refused(self) -> None:
+        """CoverageError if the gate is shut."""
+        if not self.is_published:
+            raise CoverageError(refusal(self), table=self.manifest.table, day=self.manifest.day.isoformat())
+
+
+def refusal(result: ReadreadyResult) -> str:
+    """Why a version was not published, in one sentence that names the worst gaps."""
+    coverage = result.coverage
+    worst = "; ".join(f"{one.uri} ({one.reason}, {one.estimated} events)" for one in coverage.missing[:DESCRIBED_GAPS])
+    return (
+        f"{result.manifest.table} {result.manifest.day}: landed {coverage.landed} of {coverage.expected} source events "
+        f"({coverage.ratio:.2%}), at least {result.threshold:.0%} are asked for; not published, readers keep the "
+        f"version before. Missing most: {worst or 'nothing is named'}"
+    )
+
+
+def materialize_readready(
+    lake: Lake, source: Source, day: dt.date, progress: Progress | None = None
+) -> ReadreadyResult:
+    """Brings a day up to date with its source and publishes it, if it passes the audit.
+
+    Reads only objects that the published version does not account for. PublishConflict (retryable) if another run
+    published the day meanwhile; AuditError if what was written disagrees with itself or with a recount.
+    """
+    started = time.perf_counter()
+    lake.catalog.register_table(source.table)
+    plan = plan_readready(lake, source, day)
+    if plan.is_settled and plan.base is not None:
+        folder, manifest, entries = plan.base.folder, plan.base.manifest, plan.base.entries
+        is_new = False
+    else:
+        folder = lake.new_version(source.readready_name, day)
+        written = _write(lake, plan, folder, progress)
+        manifest, entries, is_new = _manifest(lake, plan, folder, written), written.entries, True
+        folder.write_manifest(manifest, entries)
+    audit = audit_readready(lake, plan, folder, manifest, entries)
+    threshold = lake.settings.quality.coverage
+    is_open = audit.coverage.ratio >= threshold
+    if is_new and is_open:
+        facts = {"coverage": audit.coverage.ratio, "landed": audit.coverage.landed, "expected": audit.coverage.expected}
+        lake.publish(manifest, plan.published.manifest.version if plan.published else None, facts)
+    read = len(plan.unread) if is_new else 0
+    seconds = time.perf_counter() - started
+    return ReadreadyResult(manifest, folder.location, audit, threshold, is_new, is_open, read, seconds)
+
+
+def _write(lake: Lake, plan: Plan, folder: VersionFolder, progress: Progress | None) -> Written:
+    job = ReadreadyJob(
+        source=plan.source.name,
+        table=plan.source.table,
+        day=plan.day,
+        target=folder,
+        objects=plan.unread,
+        feeds=plan.feeds,
+        base=plan.base,
+        orc=lake.settings.orc,
+    )
+    return lake.engine.write_readready(job, progress)
+
+
+def _manifest(lake: Lake, plan: Plan, folder: VersionFolder, written: Written) -> Manifest:
+    return Manifest(
+        table=folder.table,
+        day=plan.day,
+        version=folder.version,
+        base=plan.base.manifest.version if plan.base else None,
+        created=lake.now(),
+        recipe=plan.recipe,
+        engine=lake.engine.name,
+        parts=written.parts,
+        reject_files=written.reject_files,
+        totals=Totals.of(written.entries),
+        refused=dict(sorted(plan.state.refused.items())),
+        ignored=dict(sorted(plan.state.ignored.items())),
+        objects_read=len(plan.unread),
+    )

@@ -1,0 +1,74 @@
+"""What is published and how whole it is: the account of each version, from its manifest. Reads, never lists."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from loglake_dagster.engines.lake import Lake
+from loglake_dagster.io.versions import VersionFolder
+from loglake_dagster.kernels.coverage import CoverageRow, Missing, measure_coverage
+from loglake_dagster.lake.manifest import Totals
+from loglake_dagster.sessions.record import TABLE
+from loglake_dagster.sources import SOURCES
+
+# What the catalog keeps of a version for a status without a day.
+FACTS = ("rows", "bytes", "content_hash", "coverage", "landed", "expected", "statuses")
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatus:
+    """A published version of a table's day. `coverage` is what its audit measured; accounts, missing objects and
+    rejects are filled in only when a single day is asked for. `statuses` are the sessions by keystroke status."""
+
+    table: str
+    day: dt.date
+    version: str
+    published: dt.datetime
+    location: str
+    rows: int
+    bytes: int
+    content_hash: str
+    coverage: float | None = None
+    landed: int | None = None
+    expected: int | None = None
+    statuses: Mapping[str, int] | None = None
+    totals: Totals | None = None
+    accounts: Sequence[CoverageRow] = ()
+    missing: Sequence[Missing] = ()
+    rejects: Sequence[Mapping[str, Any]] = ()
+
+    def as_facts(self) -> dict[str, Any]:
+        """The same as plain values for JSON; records of rejects are left out, they are in the rejects file."""
+        facts = asdict(self)
+        facts["rejects"] = [{k: v for k, v in one.items() if not k.startswith("record")} for one in self.rejects]
+        facts["accounts"] = [{**asdict(row), "gap": row.gap, "coverage": row.coverage} for row in self.accounts]
+        return facts
+
+
+def read_status(lake: Lake, day: dt.date | None = None) -> list[TableStatus]:
+    """Published versions, tables in the order of the lineage and days ascending; of one day with its whole account."""
+    statuses: list[TableStatus] = []
+    for table in (*(source.readready_name for source in SOURCES), TABLE.name):
+        for version in lake.catalog.published_days(table, day, day):
+            details = _details(lake, table, version.day, version.version) if day is not None else {}
+            facts: dict[str, Any] = {name: version.facts.get(name) for name in FACTS}
+            facts.update(details, version=version.version, published=version.published, location=version.location)
+            statuses.append(TableStatus(table, version.day, **facts))
+    return statuses
+
+
+def _details(lake: Lake, table: str, day: dt.date, version: str) -> dict[str, Any]:
+    folder = VersionFolder(lake.store, table, day, version)
+    manifest = folder.read_manifest()
+    if table == TABLE.name:
+        return {}
+    coverage = measure_coverage(folder.read_objects(), [])
+    return {
+        "totals": manifest.totals,
+        "accounts": coverage.rows,
+        "missing": coverage.missing,
+        "rejects": folder.read_rejects(manifest.reject_files),
+    }

@@ -1,0 +1,96 @@
+"""The sessions join, as SQL written once, and the columns that it reads.
+
+Inputs, each already of the right days:
+    started         CloudTrail rows of ssm StartSession on the day
+    started_before  the same of the day before: whose sessions may still be typing
+    typed           session log events of the day and of the day after, `is_today` telling them apart
+Parameters: $as_of (UTC timestamp), $sla_minutes, $not_loggable (list), $default_document.
+
+A transcript is put together in the order of log event time and then of the place in the source. A streamed chunk is
+lines without their last newline; a plain upload is text that was cut anywhere and keeps its own.
+"""
+
+from __future__ import annotations
+
+START_EVENT, START_SERVICE = "StartSession", "ssm.amazonaws.com"
+
+STARTED_COLUMNS = (
+    "eventtime", "sessionid", "sessionowner", "useridentity_arn", "useridentity_type", "useridentity_accountid",
+    "useridentity_sessioncontext_sourceidentity", "useridentity_sessioncontext_sessionissuer_arn",
+    "useridentity_sessioncontext_attributes_mfaauthenticated", "sourceipaddress", "useragent", "recipientaccountid",
+    "awsregion", "requestparameters", "errorcode", "errormessage", "eventid",
+)  # fmt: skip
+STARTED_BEFORE_COLUMNS = ("sessionid", "sessionowner")
+TYPED_COLUMNS = (
+    "eventtime", "sessionid", "sessionowner", "owner", "loggroup", "logstream", "awsregion", "target",
+    "useridentity_arn", "runasuser", "sessiondata", "form", "source_object", "source_ordinal",
+)  # fmt: skip
+
+_TRANSCRIPT = """
+  SELECT sessionid, sessionowner,
+         string_agg(piece, '' ORDER BY eventtime, source_object, source_ordinal) AS text,
+         count(*) AS chunks, min(eventtime) AS first_output_time, max(eventtime) AS last_output_time,
+         max(nullif(runasuser, '')) AS runasuser, max(owner) AS owner, max(awsregion) AS awsregion,
+         max(target) AS target, max(useridentity_arn) AS useridentity_arn, max(loggroup) AS loggroup,
+         max(logstream) AS logstream
+  FROM (SELECT *, CASE WHEN sessiondata IS NULL THEN ''
+                       WHEN form = 'plain' AND ends_with(sessiondata, chr(10)) THEN sessiondata
+                       ELSE concat(sessiondata, chr(10)) END AS piece
+        FROM typed WHERE {days})
+  GROUP BY sessionid, sessionowner
+"""
+
+SESSIONS_SQL = f"""
+WITH asked AS (
+  SELECT *, CASE WHEN json_valid(requestparameters) THEN requestparameters END AS asked_for
+  FROM started
+), opened AS (
+  SELECT *, json_extract_string(asked_for, '$.target') AS asked_target,
+         coalesce(json_extract_string(asked_for, '$.documentName'), $default_document) AS documentname,
+         json_extract_string(asked_for, '$.reason') AS reason,
+         CAST(json_extract(asked_for, '$.parameters') AS VARCHAR) AS parameters
+  FROM asked
+), transcripts AS ({_TRANSCRIPT.format(days="true")}),
+orphans AS ({_TRANSCRIPT.format(days="is_today")}),
+known AS (
+  SELECT sessionid, sessionowner FROM started WHERE sessionid IS NOT NULL
+  UNION SELECT sessionid, sessionowner FROM started_before WHERE sessionid IS NOT NULL
+), started_rows AS (
+  SELECT o.eventtime, o.sessionid, o.sessionowner,
+         CASE WHEN o.errorcode IS NOT NULL OR o.sessionid IS NULL THEN 'not_started'
+              WHEN t.chunks IS NOT NULL THEN 'captured'
+              WHEN regexp_extract(o.documentname, '[^/]*$') IN (SELECT unnest($not_loggable)) THEN 'not_loggable'
+              WHEN o.eventtime > $as_of - to_minutes($sla_minutes) THEN 'pending'
+              ELSE 'missing' END AS keystroke_status,
+         o.useridentity_arn, o.useridentity_type, o.useridentity_accountid,
+         o.useridentity_sessioncontext_sourceidentity AS sourceidentity,
+         o.useridentity_sessioncontext_sessionissuer_arn AS issuer_arn,
+         o.useridentity_sessioncontext_attributes_mfaauthenticated AS mfaauthenticated,
+         o.sourceipaddress, o.useragent, o.recipientaccountid, o.awsregion,
+         coalesce(o.asked_target, t.target) AS target, o.documentname, o.reason, o.parameters,
+         o.errorcode, o.errormessage, o.eventid,
+         t.runasuser, t.first_output_time, t.last_output_time, t.chunks, t.text, t.loggroup, t.logstream
+  FROM opened o LEFT JOIN transcripts t ON o.sessionid = t.sessionid AND o.sessionowner = t.sessionowner
+), orphan_rows AS (
+  SELECT t.first_output_time AS eventtime, t.sessionid, t.sessionowner, 'orphan' AS keystroke_status,
+         t.useridentity_arn, NULL AS useridentity_type, NULL AS useridentity_accountid, NULL AS sourceidentity,
+         NULL AS issuer_arn, NULL AS mfaauthenticated, NULL AS sourceipaddress, NULL AS useragent,
+         t.owner AS recipientaccountid, t.awsregion, t.target, NULL AS documentname, NULL AS reason, NULL AS parameters,
+         NULL AS errorcode, NULL AS errormessage, NULL AS eventid,
+         t.runasuser, t.first_output_time, t.last_output_time, t.chunks, t.text, t.loggroup, t.logstream
+  FROM orphans t ANTI JOIN known k ON t.sessionid = k.sessionid AND t.sessionowner = k.sessionowner
+), whole AS (
+  SELECT * REPLACE (CASE WHEN ends_with(text, chr(10)) THEN left(text, length(text) - 1) ELSE text END AS text)
+  FROM (SELECT * FROM started_rows UNION ALL SELECT * FROM orphan_rows)
+)
+SELECT eventtime, sessionid, sessionowner, keystroke_status,
+       CASE WHEN keystroke_status = 'pending' THEN $as_of END AS statusasof,
+       useridentity_arn, useridentity_type, useridentity_accountid, sourceidentity, issuer_arn, mfaauthenticated,
+       sourceipaddress, useragent, recipientaccountid, awsregion, target, documentname, reason, parameters,
+       errorcode, errormessage, eventid, runasuser, first_output_time, last_output_time, coalesce(chunks, 0) AS chunks,
+       CASE WHEN coalesce(text, '') = '' THEN 0
+            ELSE length(text) - length(replace(text, chr(10), '')) + 1 END AS lines,
+       coalesce(octet_length(encode(text)), 0) AS bytes, text AS sessiondata, loggroup, logstream
+FROM whole
+ORDER BY eventtime, eventid, sessionowner, sessionid
+"""
