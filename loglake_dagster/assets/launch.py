@@ -1,0 +1,115 @@
+"""Runs started from the command line: through Dagster, in this process, into the same history that the UI shows."""
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from loglake_dagster.assets.automation import AFTER, BEFORE, DAY_JOB
+from loglake_dagster.engines.lake import Lake
+from loglake_dagster.engines.planning import list_source
+from loglake_dagster.errors import LogLakeError
+from loglake_dagster.lake.partition import ONE_DAY
+from loglake_dagster.sessions.record import TABLE
+from loglake_dagster.sources import cloudtrail, cloudwatch
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True, slots=True)
+class DayRun:
+    """One run: a day, and the assets to materialise (all of the job's if none). `why` says what a neighbour is for."""
+
+    day: dt.date
+    assets: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(slots=True)
+class RunOutcome:
+    """What a run came to: materialised tables with their metadata, failed checks, and why it failed if it did."""
+
+    run: DayRun
+    run_id: str
+    is_success: bool
+    materialized: dict[str, dict[str, Any]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def plan_runs(lake: Lake, first: dt.date, last: dt.date, tables: Sequence[str], today: dt.date) -> list[DayRun]:
+    """The runs that bring the days' tables up to date. Sessions also need the day before's CloudTrail and the day
+    after's keystrokes: those neighbours are run first, where the source holds something for them."""
+    days = [first + ONE_DAY * n for n in range((last - first).days + 1)]
+    runs: list[DayRun] = []
+    if not tables or TABLE.name in tables:
+        before, after = first - ONE_DAY, last + ONE_DAY
+        is_known = lake.catalog.published(cloudtrail.SOURCE.readready_name, before) is not None
+        if not is_known and before >= lake.settings.start and list_source(lake, cloudtrail.SOURCE, before).objects:
+            runs.append(DayRun(before, BEFORE, "sessions that were started the day before"))
+        if after <= today and list_source(lake, cloudwatch.SOURCE, after).objects:
+            runs.append(DayRun(after, AFTER, "keystrokes that go on after midnight"))
+    if tables or len(days) == 1:
+        return runs + [DayRun(day, tuple(tables)) for day in days]
+    parts = (*BEFORE, *AFTER)
+    return runs + [DayRun(day, parts) for day in days] + [DayRun(day, (TABLE.name,)) for day in days]
+
+
+def run_days(definitions: dg.Definitions, runs: Sequence[DayRun], as_of: dt.datetime | None) -> Iterator[RunOutcome]:
+    """Runs them one after the other in DAGSTER_HOME's instance; a failed run does not keep the next from starting."""
+    job = definitions.resolve_job_def(DAY_JOB)
+    with dg.DagsterInstance.get() as instance:
+        for run in runs:
+            config: dict[str, Any] = dict(QUIET)
+            if as_of is not None and (not run.assets or TABLE.name in run.assets):
+                config["ops"] = {TABLE.name: {"config": {"as_of": as_of.isoformat()}}}
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=run.day.isoformat(),
+                asset_selection=[dg.AssetKey(name) for name in run.assets] or None,
+                run_config=config,
+                raise_on_error=False,
+            )
+            yield _outcome(run, result)
+
+
+def _outcome(run: DayRun, result: dg.ExecuteInProcessResult) -> RunOutcome:
+    outcome = RunOutcome(run, result.run_id, result.success)
+    for event in result.all_events:
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+            done = event.step_materialization_data.materialization
+            values = {name: value.value for name, value in done.metadata.items()}
+            outcome.materialized[done.asset_key.to_user_string()] = values
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            if not check.passed and check.severity == dg.AssetCheckSeverity.WARN:
+                outcome.warnings.append(f"{check.asset_key.to_user_string()}: {check.description}")
+        elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            outcome.failures.append(_reason(event.step_failure_data))
+    return outcome
+
+
+def _reason(failure: Any) -> str:
+    """Why a step failed, in its own words: the message of the deepest error, without a traceback."""
+    if failure.user_failure_data is not None:
+        return str(failure.user_failure_data.description)
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return str(error.message).strip() if error is not None else "failed"
+
+
+def prepare_home(home: Path, template: Path) -> None:
+    """Dagster's folder with its dagster.yaml, brought up to date from the project's own where there is one."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        target = home / "dagster.yaml"
+        if template.is_file() and (not target.exists() or target.read_bytes() != template.read_bytes()):
+            shutil.copyfile(template, target)
+        target.touch()
+    except OSError as error:
+        raise LogLakeError(f"{home}: cannot be used as DAGSTER_HOME: {error}") from error

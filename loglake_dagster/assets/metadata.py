@@ -1,0 +1,131 @@
+"""Results as Dagster metadata: what the web UI shows of a table, a day and a check."""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from loglake_dagster.engines.raw import RawResult
+from loglake_dagster.engines.readready import ReadreadyResult
+from loglake_dagster.engines.sessions import SessionsResult
+from loglake_dagster.kernels.coverage import Coverage
+from loglake_dagster.kernels.safe_text import markdown_table
+from loglake_dagster.lake.schema import Table
+
+SHOWN_ROWS = 50
+PREVIEW_COLUMNS = (
+    "eventtime", "keystroke_status", "sessionowner", "useridentity_arn", "recipientaccountid", "awsregion", "target",
+    "reason", "lines", "errorcode",
+)  # fmt: skip
+
+
+def table_metadata(table: Table) -> dict[str, Any]:
+    """A table's columns with types, sentences and constraints, for the asset's own page."""
+    columns = [
+        dg.TableColumn(
+            name=column.name,
+            type=column.hive_type,
+            description=f"{column.doc} ({column.unit})" if column.unit else column.doc,
+            constraints=dg.TableColumnConstraints(nullable=column.nullable),
+        )
+        for column in (*table.columns, *table.partition_columns)
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns=columns)}
+
+
+def raw_metadata(result: RawResult) -> dict[str, Any]:
+    """Files and bytes by account and region, what was passed over and why."""
+    rows: list[tuple[object, ...]] = [(r.account, r.region, r.files, r.bytes) for r in result.rows]
+    return {
+        "files": result.files,
+        "bytes": result.bytes,
+        "partitions": result.partitions,
+        "new_partitions": result.new_partitions,
+        "delivered": _table(("account", "region", "files", "bytes"), rows),
+        "ignored": _table(("reason", "keys"), sorted(result.ignored.items())),
+        "refused_by_controls": _table(("control", "keys"), sorted(result.refused.items())),
+    }
+
+
+def readready_metadata(result: ReadreadyResult) -> dict[str, Any]:
+    """Rows, bytes, where the version lies, the account of every record, and how fast it went."""
+    manifest, totals = result.manifest, result.manifest.totals
+    rate = round(sum_found(result) / result.seconds) if result.seconds else 0
+    return {
+        "dagster/partition_row_count": manifest.rows,
+        "dagster/uri": result.location,
+        "version": manifest.version,
+        "is_new_version": result.is_new,
+        "content_hash": manifest.content_hash,
+        "bytes": manifest.bytes,
+        "parts": len(manifest.parts),
+        "objects": totals.objects,
+        "objects_read": result.objects_read,
+        "seconds": round(result.seconds, 2),
+        "events_per_second": rate,
+        "account": account_table(result),
+        "recounted_objects": result.audit.recounted,
+        **coverage_metadata(result.coverage, result.threshold),
+    }
+
+
+def sum_found(result: ReadreadyResult) -> int:
+    """Events found by this run; 0 when there was nothing new to read."""
+    return result.manifest.totals.found if result.is_new else 0
+
+
+def account_table(result: ReadreadyResult) -> dg.MarkdownMetadataValue:
+    """found = landed + duplicate + filtered + other_day + rejected."""
+    totals = result.manifest.totals
+    names = ("found", "landed", "duplicate", "filtered", "other_day", "rejected", "unreadable", "partly_read")
+    return _table(names, [tuple(getattr(totals, name) for name in names)])
+
+
+def coverage_metadata(coverage: Coverage, threshold: float) -> dict[str, Any]:
+    """What a person needs to act on: the gap by account and region, and the objects that are missing, by name."""
+    rows: list[tuple[object, ...]] = [
+        (r.account, r.region, r.landed, r.expected, r.gap, f"{r.coverage:.2%}") for r in coverage.rows[:SHOWN_ROWS]
+    ]
+    missing: list[tuple[object, ...]] = [
+        (m.uri, m.reason, m.estimated, "estimated" if m.is_estimate else "counted", m.bytes)
+        for m in coverage.missing[:SHOWN_ROWS]
+    ]
+    return {
+        "coverage": coverage.ratio,
+        "threshold": threshold,
+        "landed": coverage.landed,
+        "expected": coverage.expected,
+        "gap": coverage.gap,
+        "by_account_and_region": _table(("account", "region", "landed", "expected", "gap", "coverage"), rows),
+        "missing_objects": _table(("object", "reason", "events", "how known", "bytes"), missing),
+    }
+
+
+def sessions_metadata(result: SessionsResult, preview: pa.Table) -> dict[str, Any]:
+    """Sessions by status, where the version lies, what it was joined from, and the first rows without transcripts."""
+    manifest = result.manifest
+    rows = [tuple(_shown(row[name]) for name in PREVIEW_COLUMNS) for row in preview.to_pylist()]
+    return {
+        "dagster/partition_row_count": manifest.rows,
+        "dagster/uri": result.location,
+        "version": manifest.version,
+        "is_new_version": result.is_new,
+        "content_hash": manifest.content_hash,
+        "bytes": manifest.bytes,
+        **result.statuses,
+        "captured_share": result.captured_share,
+        "as_of": manifest.as_of.isoformat() if manifest.as_of else "",
+        "joined_from": _table(("input", "version"), sorted(manifest.inputs.items())),
+        "not_published_neighbours": ", ".join(result.absent) or "none",
+        "first_sessions": _table(PREVIEW_COLUMNS, rows),
+    }
+
+
+def _shown(value: object) -> object:
+    return value.isoformat(" ") if isinstance(value, dt.datetime) else "" if value is None else value
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(markdown_table(header, list(rows)))

@@ -1,0 +1,68 @@
+"""The sessions asset: an event day a partition, joined from published versions only."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+from pydantic import Field
+
+from loglake_dagster.assets.checks import CAPTURED, captured_result
+from loglake_dagster.assets.metadata import sessions_metadata, table_metadata
+from loglake_dagster.assets.partitions import neighbours, partitioned_check, run_day
+from loglake_dagster.assets.raw import OWNERS
+from loglake_dagster.assets.resources import LakeResource
+from loglake_dagster.engines.sessions import materialize_sessions, preview_sessions
+from loglake_dagster.lake.partition import UTC
+from loglake_dagster.sessions.record import TABLE
+from loglake_dagster.sources import cloudtrail, cloudwatch
+
+PREVIEW_ROWS = 10
+
+
+class SessionsConfig(dg.Config):
+    """What a run of the sessions table may be told."""
+
+    as_of: str | None = Field(
+        default=None, description="ISO-8601 UTC moment that `pending` is judged by; the time of the run if not given."
+    )
+
+
+def build_sessions_asset(daily: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    """The sessions asset."""
+
+    @dg.asset(
+        name=TABLE.name,
+        group_name="sessions",
+        partitions_def=daily,
+        deps=[
+            dg.AssetDep(cloudtrail.SOURCE.readready_name, partition_mapping=neighbours(1, 0)),
+            dg.AssetDep(cloudwatch.SOURCE.readready_name, partition_mapping=neighbours(0, 1)),
+        ],
+        kinds={"orc", "table"},
+        owners=OWNERS,
+        tags={"stage": "sessions"},
+        metadata=table_metadata(TABLE),
+        check_specs=[
+            partitioned_check(
+                CAPTURED,
+                asset=TABLE.name,
+                partitions_def=daily,
+                description="Of the sessions that can be logged and are past the SLA, the share that has keystrokes.",
+            )
+        ],
+        description=f"{TABLE.doc} A reader needs no other table. Made from the day's published versions, the day "
+        "before's CloudTrail and the day after's keystrokes.",
+    )
+    def sessions(
+        context: dg.AssetExecutionContext, config: SessionsConfig, lake: LakeResource
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        opened, day = lake.open(), run_day(context)
+        as_of = dt.datetime.fromisoformat(config.as_of).astimezone(UTC) if config.as_of else None
+        result = materialize_sessions(opened, day, as_of)
+        version = opened.published(TABLE.name, day)
+        assert version is not None
+        check = captured_result(context.asset_key, result, opened.settings.quality.captured)
+        metadata = sessions_metadata(result, preview_sessions(version, PREVIEW_ROWS))
+        yield dg.MaterializeResult(metadata=metadata, check_results=[check])
+
+    return sessions
