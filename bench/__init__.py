@@ -1,0 +1,1 @@
+"""Measurements: a workload with its truth, and what is timed on it. The product imports none of it."""
