@@ -69,21 +69,23 @@ class RunResult:
 
 def write_run(run: Run) -> RunResult:
     """Reads, decodes, accounts and writes a run."""
-    source = source_named(run.source)
-    objects = sorted(run.objects, key=lambda one: one.entry.rank)
-    decoded = source.decode(
-        read_objects(run.access.store, [one.key for one in objects]), run.access.wanted, run.max_object_bytes
-    )
-    rows, entries = rows_of_day(source, run.table, decoded, [one.entry for one in objects], run.day)
-    rejects = [
-        (entry.uri, reject)
-        for entry, account in zip(entries, decoded.objects, strict=True)
-        for reject in account.rejects
-    ]
+    rows, entries, rejects = _decode_run(run)
     if rows.num_rows == 0:
         return RunResult(None, entries, rejects, None)
+    identities = identities_of(rows, source_named(run.source).identity)
     part = write_scratch(run.scratch / run.name, rows, run.table, run.orc)
-    return RunResult(part, entries, rejects, identities_of(rows, source.identity))
+    return RunResult(part, entries, rejects, identities)
+
+
+def _decode_run(run: Run) -> tuple[pa.Table, list[ObjectEntry], list[tuple[str, Reject]]]:
+    """The day's rows of a run in the table's order; what was decoded besides is let go before the rows are written."""
+    source = source_named(run.source)
+    objects = sorted(run.objects, key=lambda one: one.entry.rank)
+    data = read_objects(run.access.store, [one.key for one in objects])
+    decoded = source.decode(data, run.access.wanted, run.max_object_bytes)
+    rows, entries = rows_of_day(source, run.table, decoded, [one.entry for one in objects], run.day)
+    accounts = zip(entries, decoded.objects, strict=True)
+    return rows, entries, [(entry.uri, reject) for entry, account in accounts for reject in account.rejects]
 
 
 def write_scratch(path: Path, rows: pa.Table, table: Table, orc: OrcSettings) -> Part:

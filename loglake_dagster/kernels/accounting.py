@@ -36,12 +36,9 @@ def rows_of_day(
     places = rows[OBJECT_PLACE].to_numpy()
     times = rows["eventtime"].cast(pa.int64()).to_numpy()
     days = times // _DAY_MS
-    is_day = days == (day - _EPOCH.date()).days
-    of_day, day_places = rows.filter(pa.array(is_day)), places[is_day]
-    hashes, has_identity = identity_hashes(of_day, source.identity)
-    is_repeat = np.zeros(len(day_places), bool)
-    with_identity = np.flatnonzero(has_identity)
-    is_repeat[with_identity] = repeated(hashes[with_identity])
+    of_day = np.flatnonzero(days == (day - _EPOCH.date()).days)
+    is_repeat = _repeats(rows.select(list(source.identity)).take(pa.array(of_day)), source.identity)
+    day_places = places[of_day]
     landed = np.bincount(day_places[~is_repeat], minlength=len(objects))
     duplicate = np.bincount(day_places[is_repeat], minlength=len(objects))
     entries = [
@@ -49,20 +46,39 @@ def rows_of_day(
         for place, (entry, account) in enumerate(zip(objects, decoded.objects, strict=True))
     ]
     _add_times(entries, places, times)
-    _add_other_days(entries, places[~is_day], days[~is_day])
-    _add_accounts(entries, day_places, of_day[source.account_column])
+    is_other = days != (day - _EPOCH.date()).days
+    _add_other_days(entries, places[is_other], days[is_other])
+    _add_accounts(entries, day_places, rows[source.account_column].take(pa.array(of_day)))
     for entry in entries:
         if not entry.is_balanced:
             raise AuditError(f"{entry.uri}: accounting does not hold after decoding", uri=entry.uri)
-    return _in_order(table, of_day.filter(pa.array(~is_repeat)), entries), entries
+    return _in_order(table, rows, of_day[~is_repeat], entries), entries
 
 
-def _in_order(table: Table, rows: pa.Table, entries: Sequence[ObjectEntry]) -> pa.Table:
+def _repeats(identities: pa.Table, identity: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows have the identity of an earlier row."""
+    hashes, has_identity = identity_hashes(identities, identity)
+    is_repeat = np.zeros(identities.num_rows, bool)
+    with_identity = np.flatnonzero(has_identity)
+    is_repeat[with_identity] = repeated(hashes[with_identity])
+    return is_repeat
+
+
+def _in_order(table: Table, rows: pa.Table, kept: _Counts, entries: Sequence[ObjectEntry]) -> pa.Table:
+    """The kept rows in the table's order. Only the columns of the order are copied before their order is known, and
+    every column once after: a day's rows are wide."""
     uris = pa.array([entry.uri for entry in entries], pa.string())
-    rows = rows.append_column(SOURCE_OBJECT.name, uris.take(rows[OBJECT_PLACE].combine_chunks()))
-    keys = [(name, "ascending") for name in table.row_order]
-    order = pc.sort_indices(rows.select(list(table.row_order)), sort_keys=keys)
-    return rows.select(list(table.column_names)).take(order).cast(arrow_schema(table))
+    places = rows[OBJECT_PLACE].combine_chunks()
+    keys = rows.select([name for name in table.row_order if name != SOURCE_OBJECT.name]).take(pa.array(kept))
+    keys = keys.append_column(SOURCE_OBJECT.name, uris.take(places.take(pa.array(kept))))
+    order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in table.row_order])
+    chosen = pa.array(kept).take(order)
+    objects = uris.take(places.take(chosen))
+    columns = [
+        objects if name == SOURCE_OBJECT.name else rows[name].take(chosen).combine_chunks()
+        for name in table.column_names
+    ]
+    return pa.Table.from_arrays(columns, schema=arrow_schema(table))
 
 
 def _entry(entry: ObjectEntry, account: ObjectAccount, landed: int, duplicate: int) -> ObjectEntry:

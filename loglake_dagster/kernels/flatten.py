@@ -99,13 +99,15 @@ class Flattener:
             if not name or (name != given and name in members):
                 _put(oddity.extra, node.path, given, text)
                 continue
-            if name != given:
+            inside = oddity
+            if name != given:  # all of it is kept under the name that was given; what is odd inside is kept with it
                 _put(oddity.extra, node.path, given, text)
                 oddity.empties.append(f"{path}=absent")
+                inside = Oddity()
             if name in node.nodes:
-                value = self._odd_node(node.nodes[name], text, oddity)
+                value = self._odd_node(node.nodes[name], text, inside)
             else:
-                value = _odd_leaf(node.leaves[name], path, text, oddity)
+                value = _odd_leaf(node.leaves[name], path, text, inside)
             if value is not None:
                 values[name] = value
         return node.type(**values)
@@ -217,11 +219,20 @@ def _odd_leaf(column: Column, path: str, text: bytes, oddity: Oddity) -> Any:
     if text == b"null" and column.kind != "timestamp":
         oddity.empties.append(f"{path}=null")
         return None
-    value, is_exact = _LEAVES[column.kind](msgspec.json.decode(text), text, path)
+    value, is_exact = _LEAVES[column.kind](_value_of(text, path), text, path)
     if not is_exact:
         parent, _dot, name = path.rpartition(".")
         _put(oddity.extra, parent, name, text)
     return value
+
+
+def _value_of(text: bytes, path: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)  # 1e400: sound JSON, and infinite for readers that hold numbers in 64 bits
+    except RecursionError:
+        raise RecordError(f"$.{path}", "a value that a JSON parser can nest", "deeper nesting") from None
 
 
 def _odd_text(value: Any, text: bytes, _path: str) -> tuple[Any, bool]:

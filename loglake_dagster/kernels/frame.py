@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# An unterminated string is one token to the end of the text: rescanning from each quote inside would be quadratic.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[{}\[\],:]', re.DOTALL)
+# An unterminated string is one token to the end of the text, even where that cuts an escape in two: rescanning from
+# each quote inside would be quadratic.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\],:]', re.DOTALL)
+_LINE_END_OR_OPEN = re.compile(rb"[\n{]")
 _SPACE = b" \t\r\n\0"
 _SEPARATORS = _SPACE + b",\xef\xbb\xbf"
 _OPEN, _CLOSE = frozenset(b"{["), frozenset(b"}]")
@@ -51,13 +53,13 @@ def split_documents(text: bytes) -> Iterator[Span]:
 
 def split_elements(text: bytes, start: int) -> Iterator[Span]:
     """The elements of the array whose `[` is at `start`, stripped of space. The last one is not whole when the
-    text ends before the array does."""
+    text ends before the array does. A `}` too many belongs to the element that it stands in: only a `]` ends the array."""
     depth, begin = 0, start + 1
     for token in _TOKEN.finditer(text, start):
         mark = text[token.start()]
         if mark in _OPEN:
             depth += 1
-        elif mark in _CLOSE:
+        elif mark in _CLOSE and (depth > 1 or mark == 0x5D):
             depth -= 1
         if (mark == 0x2C and depth == 1) or depth == 0:
             span = _stripped(text, begin, token.start())
@@ -107,8 +109,8 @@ def _value_end(text: bytes, start: int) -> int | None:
 
 def _bare_end(text: bytes, start: int) -> int:
     """End of a stretch that opens no bracket: the end of its line, or the bracket that follows."""
-    ends = [end for end in (text.find(b"\n", start), text.find(b"{", start)) if end >= 0]
-    return max(min(ends, default=len(text)), start + 1)
+    found = _LINE_END_OR_OPEN.search(text, start)
+    return found.start() if found else len(text)
 
 
 def _skip(text: bytes, position: int, among: bytes) -> int:

@@ -17,7 +17,7 @@ import xxhash
 
 from loglake_dagster.lake.manifest import HASH_BITS
 
-_SLICE_ROWS = 50_000
+_SLICE_ROWS = 8_192
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 
@@ -41,8 +41,9 @@ def _slice_hashes(columns: Sequence[pa.ChunkedArray]) -> Hashes:
             if column.null_count < count:
                 texts.append(pc.fill_null(column, "").cast(pa.large_binary()))
         else:
-            values = column.cast(pa.int64() if column.type != pa.date32() else pa.int32())
-            header[:, place] = pc.fill_null(values, np.iinfo(np.int64).min if column.type != pa.date32() else 0)
+            # date32 casts to int64 by way of int32 only
+            values = (column.cast(pa.int32()) if column.type == pa.date32() else column).cast(pa.int64())
+            header[:, place] = pc.fill_null(values, np.iinfo(np.int64).min)
     width = header.shape[1] * 8
     lengths = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), count, [None, pa.py_buffer(header.tobytes())])
     joined = pc.binary_join_element_wise(lengths.cast(pa.large_binary()), *texts, pa.scalar(b"", pa.large_binary()))

@@ -26,7 +26,7 @@ from loglake_dagster.lake.source import OBJECT_PLACE, Damage, Decoded, ObjectAcc
 
 # Above this an object's records are parsed in batches: a struct takes several times its text's memory.
 WHOLE_PARSE_BYTES = 32 << 20
-BATCH_RECORDS = 20_000
+BATCH_RECORDS = 10_000
 _UNFORESEEN = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 # Judges a batch of records: for each the name of the rule that drops it, or None; None for "keeps all".

@@ -19,11 +19,11 @@ def parse_day(text: str) -> dt.date:
     """A day from `YYYY-MM-DD`; LogLakeError if the text is anything else."""
     try:
         day = dt.date.fromisoformat(text)
+        if day.isoformat() == text:  # fromisoformat also takes 20260301 and 2026-W09-7
+            return day
     except ValueError:
-        day = None
-    if day is None or day.isoformat() != text:  # fromisoformat also takes 20260301 and 2026-W09-7
-        raise LogLakeError(f"day: expected YYYY-MM-DD (UTC), got {quote(text)}", value=text)
-    return day
+        pass
+    raise LogLakeError(f"day: expected YYYY-MM-DD (UTC), got {quote(text)}", value=text)
 
 
 def day_start(day: dt.date) -> dt.datetime:

@@ -243,12 +243,19 @@ def _derive(arrays: dict[str, pa.Array]) -> None:
     arrays["sessionid"], arrays["sessionowner"] = pa.array(ids, pa.string()), pa.array(owners, pa.string())
 
 
+class _Named(msgspec.Struct):
+    sessionId: str | None = None  # noqa: N815
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
+
+
 def _session_name(json_text: str | None) -> str | None:
-    if json_text is None:
+    """The member sessionId, where the text is an object that has one; nothing else in it matters."""
+    try:
+        return _decode_named(json_text).sessionId if json_text is not None else None
+    except (msgspec.DecodeError, RecursionError):
         return None
-    value = msgspec.json.decode(json_text)
-    name = value.get("sessionId") if isinstance(value, dict) else None
-    return name if isinstance(name, str) else None
 
 
 _DECODER = RecordsDecoder(_FLATTENER, "Records", "eventTime", _judge, _derive)
