@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,17 +99,18 @@ def materialize(
 def query(config: str | None, sql: str, form: str) -> None:
     """Ask the published tables in SQL (DuckDB); one view a table."""
     from loglake_dagster.engines.query import run_query
-    from loglake_dagster.terminal import console, csv_text, json_text, rows_table
+    from loglake_dagster.terminal import Grid, console, csv_text, json_text
 
     answer = run_query(_open(config), sql)
-    rows = answer.to_pylist()
+    records = answer.to_pylist()
+    rows = [list(record.values()) for record in records]
     if form == "json":
-        click.echo(json_text(rows))
+        click.echo(json_text(records))
     elif form == "csv":
         click.echo(csv_text(answer.column_names, rows, sys.stdout.isatty()), nl=False)
     else:
-        console().print(rows_table("", answer.column_names, [list(row.values()) for row in rows]))
-        click.echo(f"{len(rows)} rows")
+        console().print(Grid("", answer.column_names, rows))
+        click.echo(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}")
 
 
 @cli.command()
@@ -205,11 +208,12 @@ def _materialize(
     use_for_children(file, home)
     runs = plan_runs(lake, first, last, tables, today)
     outcomes = []
-    with _progress_bar(is_quiet):
-        for outcome in run_days(definitions, runs, as_of):
-            outcomes.append(outcome)
-            if not is_quiet:
-                _print_outcome(outcome)
+    running = run_days(definitions, runs, as_of)
+    for run in runs:
+        with _progress_bar(str(run.day), is_quiet):  # gone before a line is printed: two writers garble a terminal
+            outcomes.append(next(running))
+        if not is_quiet:
+            _print_outcome(outcomes[-1])
     return outcomes
 
 
@@ -229,7 +233,7 @@ def _check_request(lake: Lake, first: dt.date, last: dt.date, tables: tuple[str,
 
 
 @contextmanager
-def _progress_bar(is_quiet: bool) -> Iterator[None]:
+def _progress_bar(title: str, is_quiet: bool) -> Iterator[None]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from loglake_dagster.assets.resources import PROGRESS
@@ -242,11 +246,12 @@ def _progress_bar(is_quiet: bool) -> Iterator[None]:
         TextColumn("objects"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=stderr_console(), transient=True, disable=is_quiet) as progress:
-        task = progress.add_task("listing", total=None)
+    out = stderr_console()
+    with Progress(*columns, console=out, transient=True, disable=is_quiet or not out.is_terminal) as progress:
+        task = progress.add_task(title, total=None)
 
         def told(table: str, done: int, total: int, _events: int) -> None:
-            progress.update(task, description=table, completed=done, total=total)
+            progress.update(task, description=f"{title} {table}", completed=done, total=total)
 
         token = PROGRESS.set(told)
         try:
@@ -305,9 +310,11 @@ def _print_places(lake: Lake, out: Console) -> None:
     click.echo(f"\nlake      {settings.lake}\ncatalog   {settings.catalog_path}\nsettings  {settings.file}")
     for feed in settings.feeds:
         click.echo(f"raw       {feed.uri} ({feed.source})")
+    # As it can be typed here: `make` puts the command into .venv, which is on nobody's path.
+    command = "loglake" if shutil.which("loglake") else os.path.relpath(sys.argv[0])
     click.echo(
-        '\nAsk it:   loglake query "select keystroke_status, count(*) from sessions group by all"\n'
-        "A case:   loglake sessions --day 2023-07-10 --session 0d9e8c7b6a5f41320\n"
+        f'\nAsk it:   {command} query "select keystroke_status, count(*) from sessions group by all"\n'
+        f"A case:   {command} sessions --day 2023-07-10 --session 0d9e8c7b6a5f41320\n"
         "The UI:   make up, then http://127.0.0.1:3000 (lineage, partitions, checks, run history)"
     )
 

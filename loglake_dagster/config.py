@@ -9,16 +9,18 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from loglake_dagster.errors import ConfigError, quote
+from loglake_dagster.errors import ConfigError, LogLakeError, quote
 from loglake_dagster.lake.controls import Controls, Rule
+from loglake_dagster.lake.partition import parse_day
 from loglake_dagster.lake.settings import EngineSettings, Feed, OrcSettings, Quality, S3Settings, Settings
 from loglake_dagster.sources import SOURCES
 
@@ -29,23 +31,36 @@ _SIZES = {"": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 
 
 def _span(value: Any) -> dt.timedelta:
-    match = re.fullmatch(r"(\d+)\s*([smhd])", str(value))
+    match = re.fullmatch(r"(\d{1,6})\s*([smhd])", str(value))
     if match is None:
         raise ValueError("expected a time span such as 90m, 2h or 1d")
     return dt.timedelta(seconds=int(match[1]) * _UNITS_S[match[2]])
 
 
 def _size(value: Any) -> int:
-    match = re.fullmatch(r"(\d+)\s*([KMGT]?B?)", str(value).upper())
+    match = re.fullmatch(r"(\d{1,15})\s*([KMGT]?B?)", str(value).upper())
     if match is None or isinstance(value, bool):
         raise ValueError("expected a size such as 512MB or 2GB")
     unit = match[2] if match[2].endswith("B") or not match[2] else match[2] + "B"
     return int(match[1]) * _SIZES["" if unit == "B" else unit]
 
 
+def _day(value: Any) -> dt.date:
+    try:
+        return parse_day(value if isinstance(value, str) else "")
+    except LogLakeError:
+        raise ValueError("expected a day such as 2026-11-01") from None
+
+
+Day = Annotated[dt.date, BeforeValidator(_day)]
 Span = Annotated[dt.timedelta, BeforeValidator(_span)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
-Globs = tuple[Annotated[str, Field(min_length=1, strict=True)], ...]
+Text = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+# A list of the file. Its length is not judged here: pydantic would count only sound entries and hide the mistake.
+T = TypeVar("T")
+Listed = Annotated[tuple[T, ...], Field(strict=False)]
+Globs = Listed[Text]
 
 
 def _source(value: Any) -> str:
@@ -59,7 +74,8 @@ SourceName = Annotated[str, BeforeValidator(_source)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # strict: `true` is no number and "2" is no 2; lists of the file are tuples here, hence not for those.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class _Rule(_Section):
@@ -82,14 +98,14 @@ class _LogGroups(_Section):
 
 class _Feed(_Section):
     source: SourceName
-    uri: Annotated[str, Field(min_length=1)]
+    uri: Text
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")] | None = None
     log_groups: _LogGroups | None = None
 
 
 class _Catalog(_Section):
     type: Literal["sqlite"] = "sqlite"
-    path: str | None = None
+    path: Text | None = None
 
 
 class _Engine(_Section):
@@ -101,8 +117,8 @@ class _Engine(_Section):
 
 
 class _Quality(_Section):
-    coverage: Annotated[float, Field(ge=0, le=1)] = 0.90
-    captured: Annotated[float, Field(ge=0, le=1)] = 0.90
+    coverage: Share = 0.90
+    captured: Share = 0.90
     lateness: Span = dt.timedelta(hours=2)
     sla_minutes: Annotated[int, Field(ge=0, le=1440)] = 90
     recount_objects: Annotated[int, Field(ge=0, le=10_000)] = 20
@@ -119,14 +135,14 @@ class _S3(_Section):
 
 
 class _Partitions(_Section):
-    start: dt.date = dt.date(2023, 1, 1)
+    start: Day = dt.date(2023, 1, 1)
 
 
 class _File(_Section):
-    lake: Annotated[str, Field(min_length=1)]
+    lake: Text
     catalog: _Catalog = _Catalog()
     engine: _Engine = _Engine()
-    feeds: Annotated[tuple[_Feed, ...], Field(min_length=1)]
+    feeds: Listed[_Feed]
     controls: _Controls = _Controls()
     quality: _Quality = _Quality()
     partitions: _Partitions = _Partitions()
@@ -140,9 +156,9 @@ def config_path(given: str | os.PathLike[str] | None = None) -> Path:
 
 
 def dagster_home(config: Path) -> Path:
-    """Dagster's folder: DAGSTER_HOME, else `.dagster_home` beside the settings file."""
+    """Dagster's folder: DAGSTER_HOME, else `.dagster_home` beside the settings file. Dagster wants it absolute."""
     given = os.environ.get("DAGSTER_HOME")
-    return Path(given) if given else config.parent / ".dagster_home"
+    return Path(given).absolute() if given else config.parent / ".dagster_home"
 
 
 def use_for_children(config: Path, home: Path) -> None:
@@ -172,30 +188,44 @@ def load_settings(given: str | os.PathLike[str] | None = None) -> Settings:
     return _settings(path, parsed, lines)
 
 
+class _Loader(yaml.SafeLoader):
+    """Leaves days as text: what is no day is then an error of its key, and not of YAML."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+MAX_DEPTH = 20
+
+
 def _parse(path: Path, text: str) -> tuple[Any, Mapping[tuple[Any, ...], int]]:
     """(the document, line of each key). Keys given twice are an error: YAML would drop the first silently."""
     try:
-        root = yaml.compose(text, yaml.SafeLoader)
+        root = yaml.compose(text, _Loader)
         lines: dict[tuple[Any, ...], int] = {(): 1}
         if root is not None:
             _note_lines(path, root, (), lines)
-        return yaml.safe_load(text), lines
+        return yaml.load(text, _Loader), lines
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}:{line}: not YAML: {error.problem}", file=str(path), line=line) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the latter from tags such as !!int x
         raise ConfigError(f"{path}: not YAML: {quote(str(error), 200)}", file=str(path)) from None
 
 
 def _note_lines(path: Path, node: yaml.Node, place: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) -> None:
     lines.setdefault(place, node.start_mark.line + 1)
+    if len(place) > MAX_DEPTH:
+        raise _wrong(path, lines[place], _dotted(place[:3]), "too deep; does an alias hold itself?")
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            below, line = (*place, key.value), key.start_mark.line + 1
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode) or not key.tag.endswith((":str", ":merge")):
+                raise _wrong(path, line, _dotted(place), f"expected text as a key, got {quote(_source_text(key))}")
+            below = (*place, key.value)
             if below in lines:
-                raise ConfigError(
-                    f"{path}:{line}: {_dotted(below)}: given twice (first in line {lines[below]})", line=line
-                )
+                raise _wrong(path, line, _dotted(below), f"given twice (first in line {lines[below]})")
             lines[below] = line
             _note_lines(path, value, below, lines)
     elif isinstance(node, yaml.SequenceNode):
@@ -203,81 +233,89 @@ def _note_lines(path: Path, node: yaml.Node, place: tuple[Any, ...], lines: dict
             _note_lines(path, value, (*place, place_in_list), lines)
 
 
+def _source_text(node: yaml.Node) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else type(node).__name__
+
+
+def _wrong(path: Path, line: int, key: str, words: str) -> ConfigError:
+    """The one shape of every mistake in the file."""
+    return ConfigError(f"{path}:{line}: {key or 'file'}: {words}", file=str(path), line=line, key=key)
+
+
 def _explain(path: Path, lines: Mapping[tuple[Any, ...], int], error: ValidationError) -> ConfigError:
     """The first mistake in the file's order, in our words."""
     mistakes = []
     for one in error.errors(include_url=False):
-        place = tuple(part for part in one["loc"] if part != "function-before[_span(), timedelta]")
-        known = place
+        known = one["loc"]
         while known not in lines:
             known = known[:-1]
-        mistakes.append((lines[known], _dotted(place), one))
-    line, key, one = min(mistakes, key=lambda mistake: mistake[0])
+        mistakes.append((lines[known], one))
+    # Of one line an unknown key first: `url: x` also means that `uri` is missing.
+    line, one = min(mistakes, key=lambda mistake: (mistake[0], mistake[1]["type"] != "extra_forbidden"))
     others = f" ({len(mistakes) - 1} more after it)" if len(mistakes) > 1 else ""
-    return ConfigError(
-        f"{path}:{line}: {key or 'file'}: {_words(one, key)}{others}", file=str(path), line=line, key=key
-    )
+    return _wrong(path, line, _dotted(one["loc"]), f"{_words(one)}{others}")
 
 
-def _words(one: Any, key: str) -> str:
-    kind, context, got = one["type"], one.get("ctx", {}), quote(one["input"])
+_EXPECTED = {
+    "literal_error": "{expected}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
+    "greater_than": "more than {gt:g}",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list, as [a, b]",
+    "model_type": "keys with values",
+    "string_too_short": "some text",
+    "string_pattern_mismatch": "lower case letters, digits, - and _, a letter first",
+}
+
+
+def _words(one: Any) -> str:
+    kind, context, value = one["type"], one.get("ctx", {}), one["input"]
+    got = "nothing" if value is None else quote(value)
     if kind == "extra_forbidden":
-        return f"unknown key; accepted here: {', '.join(_accepted(key))}"
+        return f"unknown key; accepted here: {', '.join(_accepted(one['loc']))}"
     if kind == "missing":
         return "expected a value, got nothing (missing)"
-    if kind == "literal_error":
-        return f"expected {context['expected']}, got {got}"
     if kind == "value_error":
         return f"{context['error']}, got {got}"
     if kind == "string_type":
-        return f"expected text, got {got} ({type(one['input']).__name__}); put it in quotes"
-    if kind.startswith("date"):
-        return f"expected a day such as 2026-11-01, got {got}"
-    bounds = {
-        "greater_than_equal": "at least {ge}",
-        "less_than_equal": "at most {le}",
-        "greater_than": "more than {gt}",
-    }
-    if kind in bounds:
-        return f"expected {bounds[kind].format(**context)}, got {got}"
-    if kind in ("model_type", "model_attributes_type"):
-        return f"expected keys with values, got {got}"
-    return f"{one['msg'].replace('Input should be', 'expected')}, got {got}"
+        is_plain = isinstance(value, (int, float))
+        return f"expected text, got {got}" + (f" ({type(value).__name__}); put it in quotes" if is_plain else "")
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind].format(**context)}, got {got}"
+    return f"{one['msg']}, got {got}"
 
 
-def _accepted(key: str) -> list[str]:
+def _accepted(place: tuple[Any, ...]) -> list[str]:
     """The keys that are accepted beside an unknown one."""
     model: Any = _File
-    for part in key.split(".")[:-1]:
-        name = part.partition("[")[0]
-        annotation = model.model_fields[name].annotation
-        arguments = getattr(annotation, "__args__", None)
-        model = arguments[0] if arguments else annotation
+    for part in place[:-1]:
+        if isinstance(part, str):
+            model = model.model_fields[part].annotation
+        while arguments := getattr(model, "__args__", None):
+            model = arguments[0]
     return list(model.model_fields)
 
 
 def _dotted(place: tuple[Any, ...]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-    return text.removeprefix(".")
+    texts = [
+        f"[{part}]" if isinstance(part, int) else f".{part if part.isprintable() else quote(part)}" for part in place
+    ]
+    return "".join(texts).removeprefix(".")
 
 
 def _settings(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -> Settings:
-    lake = _uri(path, parsed.lake)
-    if lake.startswith("s3://") and parsed.catalog.path is None:
-        raise ConfigError(
-            f"{path}:{lines[('lake',)]}: catalog.path: expected a path for the sqlite catalog of a lake on s3, got "
-            "nothing (missing)",
-            file=str(path),
-            key="catalog.path",
-        )
-    catalog = _uri(path, parsed.catalog.path) if parsed.catalog.path else f"{lake}/catalog.db"
+    lake = _uri(path, ("lake",), parsed.lake, lines)
     feeds = _feeds(path, parsed, lines)
     _refuse_shared_folders(path, lake, feeds, lines)
     controls = {f.name: Rule(**getattr(parsed.controls, f.name).model_dump()) for f in fields(Controls)}
     return Settings(
         file=path,
         lake=lake,
-        catalog_path=Path(catalog.removeprefix("file://")),
+        catalog_path=_catalog_path(path, lake, parsed.catalog, lines),
         feeds=feeds,
         controls=Controls(**controls),
         quality=Quality(**parsed.quality.model_dump()),
@@ -288,22 +326,35 @@ def _settings(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -
     )
 
 
+def _catalog_path(path: Path, lake: str, catalog: _Catalog, lines: Mapping[tuple[Any, ...], int]) -> Path:
+    """The sqlite file: a file of this machine, since SQLite cannot live in an object store."""
+    key = ("catalog", "path")
+    if catalog.path is None:
+        if not lake.startswith("s3://"):
+            return Path(lake) / "catalog.db"
+        words = "expected a path for the sqlite catalog of a lake on s3, got nothing (missing)"
+        raise _wrong(path, lines[("lake",)], _dotted(key), words)
+    given = _uri(path, key, catalog.path, lines)
+    if given.startswith("s3://"):
+        words = f"expected a path on this machine for the sqlite catalog, got {quote(catalog.path)}"
+        raise _wrong(path, lines[key], _dotted(key), words)
+    return Path(given)
+
+
 def _feeds(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -> tuple[Feed, ...]:
+    if not parsed.feeds:
+        raise _wrong(path, lines[("feeds",)], "feeds", "expected at least one feed, got an empty list")
     feeds: dict[str, Feed] = {}
     for place, feed in enumerate(parsed.feeds):
-        line = lines[("feeds", place)]
+        line = lines["feeds", place]
         same = sum(other.source == feed.source for other in parsed.feeds[:place])
         name = feed.name or (f"{feed.source}-{same + 1}" if same else feed.source)
         if name in feeds:
-            raise ConfigError(
-                f"{path}:{line}: feeds[{place}].name: expected a name of its own, got {quote(name)} twice", line=line
-            )
+            raise _wrong(path, line, f"feeds[{place}].name", f"expected a name of its own, got {quote(name)} twice")
         if feed.log_groups is not None and feed.source != "cloudwatch":
-            raise ConfigError(
-                f"{path}:{line}: feeds[{place}].log_groups: only a cloudwatch feed has log groups", line=line
-            )
+            raise _wrong(path, line, f"feeds[{place}].log_groups", "only a cloudwatch feed has log groups")
         roles = feed.log_groups.model_dump() if feed.log_groups else {}
-        feeds[name] = Feed(name, feed.source, _uri(path, feed.uri), roles)
+        feeds[name] = Feed(name, feed.source, _uri(path, ("feeds", place, "uri"), feed.uri, lines), roles)
     return tuple(feeds.values())
 
 
@@ -312,20 +363,25 @@ def _refuse_shared_folders(
 ) -> None:
     """Raw and readready never share a folder: a lake inside a feed would be read as its own source."""
     for place, feed in enumerate(feeds):
-        one, other = f"{lake.removeprefix('file://')}/", f"{feed.uri.removeprefix('file://')}/"
+        one, other = f"{lake.rstrip('/')}/", f"{feed.uri.rstrip('/')}/"
         if one.startswith(other) or other.startswith(one):
-            raise ConfigError(
-                f"{path}:{lines['feeds', place]}: feeds[{place}].uri: expected a place outside the lake, got "
-                f"{feed.uri} (the lake is {lake})",
-                file=str(path),
-                key=f"feeds[{place}].uri",
-            )
+            words = f"expected a place outside the lake, got {feed.uri} (the lake is {lake})"
+            raise _wrong(path, lines["feeds", place], f"feeds[{place}].uri", words)
 
 
-def _uri(path: Path, given: str) -> str:
-    """A URI as it is; a path made absolute, from the folder of the settings file."""
-    if given.startswith(("s3://", "file://")):
+def _uri(path: Path, key: tuple[Any, ...], given: str, lines: Mapping[tuple[Any, ...], int]) -> str:
+    """s3://bucket/prefix as it is, or an absolute path: relative ones start in the folder of the settings file."""
+    parts = urllib.parse.urlsplit(given) if "://" in given else None
+    if parts is not None and parts.scheme == "s3" and parts.netloc:
         return given.rstrip("/")
-    if "://" in given:
-        raise ConfigError(f"{path}: {quote(given)}: expected a path, file:// or s3://", file=str(path))
-    return str((path.parent / Path(given).expanduser()).resolve())
+    plain = given
+    if parts is not None and parts.scheme == "file" and not parts.netloc:
+        plain = urllib.parse.unquote(parts.path)
+    elif parts is not None:
+        raise _wrong(
+            path, lines[key], _dotted(key), f"expected a path, file:///path or s3://bucket, got {quote(given)}"
+        )
+    try:
+        return str((path.parent / Path(plain).expanduser()).resolve())
+    except (ValueError, RuntimeError, OSError) as error:
+        raise _wrong(path, lines[key], _dotted(key), f"expected a path, got {quote(given)} ({error})") from None

@@ -25,26 +25,24 @@ def deliver_sample(settings: Settings, sample: Path = SAMPLE) -> int:
         raise LogLakeError(
             f"{landing}: no sample there; run the demo in the project's folder, or name one with --sample DIR"
         )
-    copied = 0
-    for source, folder in FOLDERS.items():
-        target = _target(settings, source)
-        files = sorted(path.relative_to(landing / folder) for path in (landing / folder).rglob("*") if path.is_file())
-        others = (
-            [p for p in target.rglob("*") if p.is_file() and p.relative_to(target) not in set(files)]
-            if target.exists()
-            else []
-        )
-        if others:
+    targets = {landing / folder: _target(settings, source) for source, folder in FOLDERS.items()}
+    for folder, target in targets.items():  # all are judged before the first file is copied
+        if others := sorted(set(_files(target)) - set(_files(folder))):
             raise LogLakeError(
                 f"{target}: holds {len(others)} files that are not the sample's, as {others[0].name!r}; run the demo "
                 "in a folder of its own"
             )
-        for file in files:
-            if not (target / file).exists():
-                (target / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(landing / folder / file, target / file)
-                copied += 1
-    return copied
+    absent = [(folder / file, target / file) for folder, target in targets.items() for file in _files(folder)]
+    absent = [(file, copy) for file, copy in absent if not copy.exists()]
+    for file, copy in absent:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, copy)
+    return len(absent)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Paths of the files below a folder, relative to it; none if there is no such folder."""
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
 
 
 def _target(settings: Settings, source: str) -> Path:
@@ -53,6 +51,6 @@ def _target(settings: Settings, source: str) -> Path:
     if len(feeds) != 1 or feeds[0].uri.startswith("s3://") or beside not in local_path(feeds[0].uri).resolve().parents:
         raise LogLakeError(
             f"{settings.file}: the demo puts sample files into the {source} feed, so it wants one alone, in a folder "
-            "beside the settings file (as the default loglake.yaml has it); yours reads real logs, run the demo elsewhere"
+            "beside the settings file (as the default loglake.yaml has it). Yours reads real logs: run it elsewhere"
         )
     return local_path(feeds[0].uri)

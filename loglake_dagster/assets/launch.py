@@ -1,7 +1,6 @@
 """Runs started from the command line: through Dagster, in this process, into the same history that the UI shows."""
 
 import datetime as dt
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +14,11 @@ from loglake_dagster.engines.planning import list_source
 from loglake_dagster.errors import LogLakeError
 from loglake_dagster.lake.partition import ONE_DAY
 from loglake_dagster.sessions.record import TABLE
-from loglake_dagster.sources import cloudtrail, cloudwatch
+from loglake_dagster.sources import SOURCES, cloudtrail, cloudwatch
 
+# For a settings file that has no dagster.yaml beside it.
+DEFAULT_INSTANCE = "telemetry: {enabled: false}\n"
+OUR_ERRORS = f"{LogLakeError.__module__}."
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -55,7 +57,7 @@ def plan_runs(lake: Lake, first: dt.date, last: dt.date, tables: Sequence[str], 
             runs.append(DayRun(after, AFTER, "keystrokes that go on after midnight"))
     if tables or len(days) == 1:
         return runs + [DayRun(day, tuple(tables)) for day in days]
-    parts = (*BEFORE, *AFTER)
+    parts = tuple(name for source in SOURCES for name in (source.raw_name, source.readready_name))
     return runs + [DayRun(day, parts) for day in days] + [DayRun(day, (TABLE.name,)) for day in days]
 
 
@@ -82,7 +84,11 @@ def _outcome(run: DayRun, result: dg.ExecuteInProcessResult) -> RunOutcome:
     for event in result.all_events:
         if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
             done = event.step_materialization_data.materialization
-            values = {name: value.value for name, value in done.metadata.items()}
+            values = {
+                name: value.value  # what is Markdown is for the web UI; `loglake status --json` has it as data
+                for name, value in done.metadata.items()
+                if not isinstance(value, dg.MarkdownMetadataValue)
+            }
             outcome.materialized[done.asset_key.to_user_string()] = values
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
@@ -94,22 +100,26 @@ def _outcome(run: DayRun, result: dg.ExecuteInProcessResult) -> RunOutcome:
 
 
 def _reason(failure: Any) -> str:
-    """Why a step failed, in its own words: the message of the deepest error, without a traceback."""
+    """Why a step failed, without a traceback: the words of our own error, which tell the remedy, or of the deepest."""
     if failure.user_failure_data is not None:
         return str(failure.user_failure_data.description)
-    error = failure.error
-    while error is not None and error.cause is not None:
+    error, words = failure.error, "failed"
+    while error is not None:
+        words = str(error.message).strip()
+        if words.startswith(OUR_ERRORS):
+            return words.partition(": ")[2]
         error = error.cause
-    return str(error.message).strip() if error is not None else "failed"
+    return words
 
 
 def prepare_home(home: Path, template: Path) -> None:
-    """Dagster's folder with its dagster.yaml, brought up to date from the project's own where there is one."""
+    """Dagster's folder with a dagster.yaml: the project's own where there is one. An instance that somebody set up
+    elsewhere and named with DAGSTER_HOME keeps the file that it has."""
     try:
         home.mkdir(parents=True, exist_ok=True)
-        target = home / "dagster.yaml"
-        if template.is_file() and (not target.exists() or target.read_bytes() != template.read_bytes()):
-            shutil.copyfile(template, target)
-        target.touch()
+        target, wanted = home / "dagster.yaml", template.read_text() if template.is_file() else DEFAULT_INSTANCE
+        is_ours = home.parent == template.parent
+        if not target.exists() or (is_ours and target.read_text() != wanted):
+            target.write_text(wanted)
     except OSError as error:
         raise LogLakeError(f"{home}: cannot be used as DAGSTER_HOME: {error}") from error

@@ -11,10 +11,12 @@ from loglake_dagster.engines.raw import RawResult
 from loglake_dagster.engines.readready import ReadreadyResult
 from loglake_dagster.engines.sessions import SessionsResult
 from loglake_dagster.kernels.coverage import Coverage
-from loglake_dagster.kernels.safe_text import markdown_table
+from loglake_dagster.kernels.safe_text import CELL, markdown_table
 from loglake_dagster.lake.schema import Table
 
 SHOWN_ROWS = 50
+# More than the longest URI: an object's name is at its end, and it is there to be copied.
+URI_LENGTH = 4000
 PREVIEW_COLUMNS = (
     "eventtime", "keystroke_status", "sessionowner", "useridentity_arn", "recipientaccountid", "awsregion", "target",
     "reason", "lines", "errorcode",
@@ -50,24 +52,25 @@ def raw_metadata(result: RawResult) -> dict[str, Any]:
 
 
 def readready_metadata(result: ReadreadyResult) -> dict[str, Any]:
-    """Rows, bytes, where the version lies, the account of every record, and how fast it went."""
+    """In the order in which the UI shows it: rows and how whole they are, the account of every record, where the
+    version lies, how fast it went."""
     manifest, totals = result.manifest, result.manifest.totals
     rate = round(sum_found(result) / result.seconds) if result.seconds else 0
     return {
         "dagster/partition_row_count": manifest.rows,
+        **coverage_metadata(result.coverage, result.threshold),
+        "account": account_table(result),
+        "objects": totals.objects,
+        "objects_read": result.objects_read,
+        "recounted_objects": result.audit.recounted,
         "dagster/uri": result.location,
         "version": manifest.version,
         "is_new_version": result.is_new,
         "content_hash": manifest.content_hash,
         "bytes": manifest.bytes,
         "parts": len(manifest.parts),
-        "objects": totals.objects,
-        "objects_read": result.objects_read,
         "seconds": round(result.seconds, 2),
         "events_per_second": rate,
-        "account": account_table(result),
-        "recounted_objects": result.audit.recounted,
-        **coverage_metadata(result.coverage, result.threshold),
     }
 
 
@@ -99,7 +102,7 @@ def coverage_metadata(coverage: Coverage, threshold: float) -> dict[str, Any]:
         "expected": coverage.expected,
         "gap": coverage.gap,
         "by_account_and_region": _table(("account", "region", "landed", "expected", "gap", "coverage"), rows),
-        "missing_objects": _table(("object", "reason", "events", "how known", "bytes"), missing),
+        "missing_objects": _table(("object", "reason", "events", "how known", "bytes"), missing, URI_LENGTH),
     }
 
 
@@ -109,17 +112,17 @@ def sessions_metadata(result: SessionsResult, preview: pa.Table) -> dict[str, An
     rows = [tuple(_shown(row[name]) for name in PREVIEW_COLUMNS) for row in preview.to_pylist()]
     return {
         "dagster/partition_row_count": manifest.rows,
+        **result.statuses,
+        "captured_share": result.captured_share,
+        "as_of": manifest.as_of.isoformat() if manifest.as_of else "",
+        "first_sessions": _table(PREVIEW_COLUMNS, rows),
+        "joined_from": _table(("input", "version"), sorted(manifest.inputs.items())),
+        "not_published_neighbours": ", ".join(result.absent) or "none",
         "dagster/uri": result.location,
         "version": manifest.version,
         "is_new_version": result.is_new,
         "content_hash": manifest.content_hash,
         "bytes": manifest.bytes,
-        **result.statuses,
-        "captured_share": result.captured_share,
-        "as_of": manifest.as_of.isoformat() if manifest.as_of else "",
-        "joined_from": _table(("input", "version"), sorted(manifest.inputs.items())),
-        "not_published_neighbours": ", ".join(result.absent) or "none",
-        "first_sessions": _table(PREVIEW_COLUMNS, rows),
     }
 
 
@@ -127,5 +130,5 @@ def _shown(value: object) -> object:
     return value.isoformat(" ") if isinstance(value, dt.datetime) else "" if value is None else value
 
 
-def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md(markdown_table(header, list(rows)))
+def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]], limit: int = CELL) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(markdown_table(header, list(rows), limit))

@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Iterator
 
 import dagster as dg
-from pydantic import Field
 
 from loglake_dagster.assets.checks import CAPTURED, captured_result
 from loglake_dagster.assets.metadata import sessions_metadata, table_metadata
@@ -12,6 +11,7 @@ from loglake_dagster.assets.partitions import neighbours, partitioned_check, run
 from loglake_dagster.assets.raw import OWNERS
 from loglake_dagster.assets.resources import LakeResource
 from loglake_dagster.engines.sessions import materialize_sessions, preview_sessions
+from loglake_dagster.errors import LogLakeError, quote
 from loglake_dagster.lake.partition import UTC
 from loglake_dagster.sessions.record import TABLE
 from loglake_dagster.sources import cloudtrail, cloudwatch
@@ -20,11 +20,10 @@ PREVIEW_ROWS = 10
 
 
 class SessionsConfig(dg.Config):
-    """What a run of the sessions table may be told."""
+    """What a run of the sessions table may be told: `as_of` is the ISO-8601 UTC moment that `pending` is judged by, the
+    time of the run if it is not given."""
 
-    as_of: str | None = Field(
-        default=None, description="ISO-8601 UTC moment that `pending` is judged by; the time of the run if not given."
-    )
+    as_of: str | None = None
 
 
 def build_sessions_asset(daily: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
@@ -57,8 +56,7 @@ def build_sessions_asset(daily: dg.PartitionsDefinition[str]) -> dg.AssetsDefini
         context: dg.AssetExecutionContext, config: SessionsConfig, lake: LakeResource
     ) -> Iterator[dg.MaterializeResult[None]]:
         opened, day = lake.open(), run_day(context)
-        as_of = dt.datetime.fromisoformat(config.as_of).astimezone(UTC) if config.as_of else None
-        result = materialize_sessions(opened, day, as_of)
+        result = materialize_sessions(opened, day, _moment(config.as_of) if config.as_of else None)
         version = opened.published(TABLE.name, day)
         assert version is not None
         check = captured_result(context.asset_key, result, opened.settings.quality.captured)
@@ -66,3 +64,14 @@ def build_sessions_asset(daily: dg.PartitionsDefinition[str]) -> dg.AssetsDefini
         yield dg.MaterializeResult(metadata=metadata, check_results=[check])
 
     return sessions
+
+
+def _moment(text: str) -> dt.datetime:
+    """A moment of ISO-8601; one without a zone is UTC, wherever the machine stands."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise LogLakeError(
+            f"as_of: expected an ISO-8601 time such as 2026-11-02T00:30:00Z, got {quote(text)}"
+        ) from None
+    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)

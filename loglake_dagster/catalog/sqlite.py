@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ class SqliteCatalog:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
+                _use_write_ahead_log(connection)
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.executescript(_SCHEMA)
                 connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -129,6 +130,19 @@ class SqliteCatalog:
         query = f"SELECT {_VERSION} FROM versions v WHERE table_name = ? AND day = ? ORDER BY published, version"
         with self._connected() as connection:
             return [_version(row) for row in connection.execute(query, (table, day.isoformat()))]
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """SQLite's own timeout does not hold here: of two processes that make one new file at once, one fails at once."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _version(row: tuple[str, str, str, str, str, str]) -> PublishedVersion:

@@ -41,7 +41,14 @@ def audit_readready(
     known = {entry.uri for entry in entries}
     unread = _count_unread(lake, plan, [uri for uri in state.objects if uri not in known], state)
     recounted, skipped = _recount(lake, plan, entries, state, manifest.version)
-    return Audit(measure_coverage(entries, unread), recounted, skipped)
+    return Audit(measure_coverage(entries, unread, _counted_before(plan)), recounted, skipped)
+
+
+def _counted_before(plan: Plan) -> dict[str, int]:
+    """The day's events that the published version found in each object, if it looked with the same eyes."""
+    if plan.published is None or plan.published.manifest.recipe != plan.recipe:
+        return {}
+    return {entry.uri: entry.landed + entry.duplicate for entry in plan.published.entries}
 
 
 def check_parts(folder: VersionFolder, manifest: Manifest) -> None:

@@ -6,6 +6,7 @@ drops its own repeats, and only the few parts that still share an event with ano
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -198,25 +199,39 @@ def _carry(base: VersionFolder, target: VersionFolder, names: Sequence[str]) -> 
 @contextmanager
 def _scratch(store: Store) -> Iterator[Path]:
     """A folder for parts on their way, on the lake's own file system where it has one, so that placing is a link.
-    What a killed run left behind is removed: its name says which process it belonged to."""
+    What a killed run left behind is removed: nobody holds the lock on it any more."""
     if not isinstance(store, LocalStore):
-        with tempfile.TemporaryDirectory(prefix="loglake-") as folder:
-            yield Path(folder)
+        with tempfile.TemporaryDirectory(prefix="loglake-") as elsewhere:
+            yield Path(elsewhere)
         return
     parent = store.path / SCRATCH
     parent.mkdir(parents=True, exist_ok=True)
     for old in parent.iterdir():
-        if not _is_running(old.name.partition("-")[0]):
+        if (lock := _try_lock(old)) is not None:
             shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=parent) as folder:
-        yield Path(folder)
-
-
-def _is_running(pid: str) -> bool:
+            os.close(lock)
+    lock = None
+    while lock is None:  # another run may have taken the new folder for a dead one's
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        lock = _try_lock(folder)
     try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _try_lock(folder: Path) -> int | None:
+    """A lock on a folder, which ends with the process that holds it; None if another holds it or the folder is gone."""
+    try:
+        lock = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if folder.exists():
+            return lock
+    except BlockingIOError:
+        pass
+    os.close(lock)
+    return None

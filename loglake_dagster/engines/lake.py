@@ -46,15 +46,15 @@ class Lake:
         """The folder of a version that does not exist yet."""
         return VersionFolder(self.store, table, day, version_name(self.now(), secrets.token_hex(4)))
 
-    def published(self, table: str, day: dt.date) -> BaseVersion | None:
-        """The published version of a day with its manifest and accounts."""
+    def published(self, table: str, day: dt.date, with_accounts: bool = True) -> BaseVersion | None:
+        """The published version of a day with its manifest and, unless nobody asks for them, its accounts."""
         version = self.catalog.published(table, day)
-        return self.open_version(version) if version else None
+        return self.open_version(version, with_accounts) if version else None
 
-    def open_version(self, version: PublishedVersion) -> BaseVersion:
+    def open_version(self, version: PublishedVersion, with_accounts: bool = True) -> BaseVersion:
         """A version that was published, read back."""
         folder = VersionFolder(self.store, version.table, version.day, version.version)
-        return BaseVersion(folder, folder.read_manifest(), folder.read_objects())
+        return BaseVersion(folder, folder.read_manifest(), folder.read_objects() if with_accounts else ())
 
     def publish(self, manifest: Manifest, expected: str | None, facts: Mapping[str, object]) -> PublishedVersion:
         """Moves the day's pointer to a written version. A publication that this very call had already made (its answer

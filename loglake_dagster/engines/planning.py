@@ -47,13 +47,14 @@ class Plan:
         return self.base is not None and not self.unread
 
 
-def delivery_window(lake: Lake, day: dt.date) -> DeliveryWindow:
-    return DeliveryWindow(day, lake.settings.quality.lateness)
+def delivery_window(lake: Lake, source: Source, day: dt.date) -> DeliveryWindow:
+    """The deliveries that a day of a source is read from."""
+    return DeliveryWindow(day, lake.settings.quality.lateness, source.lead)
 
 
 def list_source(lake: Lake, source: Source, day: dt.date) -> SourceState:
     """Lists every feed of the source for the day's delivery window. An object that two feeds see is the first's."""
-    window, state = delivery_window(lake, day), SourceState()
+    window, state = delivery_window(lake, source, day), SourceState()
     for feed in lake.settings.feeds_of(source.name):
         store = lake.feed_store(feed)
         listing = list_feed(store, source, frozenset(window.delivery_days), lake.settings.controls)
@@ -75,7 +76,7 @@ def plan_readready(lake: Lake, source: Source, day: dt.date) -> Plan:
     base = published if published is not None and _can_extend(published, recipe, state) else None
     if base is None:
         if published is not None:
-            _refuse_loss(lake, day, published, state)
+            _refuse_loss(lake, source, day, published, state)
         return Plan(source, day, recipe, feeds, state, list(state.objects.values()), None, published)
     known = {entry.uri: entry for entry in base.entries}
     unread = [one for uri, one in state.objects.items() if uri not in known]
@@ -100,30 +101,35 @@ def _recipe(lake: Lake, source: Source) -> str:
 
 
 def _can_extend(published: BaseVersion, recipe: str, state: SourceState) -> bool:
-    """Whether new rows can be added to the version: the same recipe, and no object that it knows has changed."""
+    """Whether new rows can be added to the version: the same recipe, and no object that gave it rows has changed. One
+    that could not be read gave none: when it is put right, it is read like a new one."""
     if published.manifest.recipe != recipe:
         return False
-    now = state.objects
-    return all(e.uri not in now or now[e.uri].entry.fingerprint == e.fingerprint for e in published.entries)
+    now, given = state.objects, [entry for entry in published.entries if entry.state != "unreadable"]
+    return all(e.uri not in now or now[e.uri].entry.fingerprint == e.fingerprint for e in given)
 
 
-def _refuse_loss(lake: Lake, day: dt.date, published: BaseVersion, state: SourceState) -> None:
-    """A day is built whole from what the source still has; where objects have expired there, that would lose rows."""
-    window, roots = delivery_window(lake, day), {f.name: lake.feed_store(f) for f in lake.settings.feeds}
+def _refuse_loss(lake: Lake, source: Source, day: dt.date, published: BaseVersion, state: SourceState) -> None:
+    """A day is built whole from what the source still has; where objects have expired there, or a feed was taken out of
+    the settings, that would lose rows. What a control denies is meant to go."""
+    window, roots = delivery_window(lake, source, day), {f.name: lake.feed_store(f) for f in lake.settings.feeds}
     gone = [
         entry
         for entry in published.entries
-        if entry.landed and entry.uri not in state.objects and entry.feed in roots
-        if window.holds(entry.delivery_day, entry.delivery_time)
-        if lake.settings.controls.refusal_of_object(
-            entry.uri.removeprefix(roots[entry.feed].root + "/"), entry.account, entry.region
+        if entry.landed and entry.uri not in state.objects
+        if entry.feed not in roots
+        or (
+            window.holds(entry.delivery_day, entry.delivery_time)
+            and lake.settings.controls.refusal_of_object(
+                entry.uri.removeprefix(roots[entry.feed].root + "/"), entry.account, entry.region
+            )
+            is None
         )
-        is None
     ]
     if gone:
         rows = sum(entry.landed for entry in gone)
         raise AuditError(
-            f"{published.manifest.table} {day}: must be built anew (controls, columns, transform or objects changed), "
+            f"{published.manifest.table} {day}: must be built anew (settings, transform or objects changed), "
             f"but {len(gone)} objects with {rows} of its rows are no longer in the source, first {gone[0].uri}; the "
             "published version stays. Put the objects back, or leave the day as it is",
             table=published.manifest.table,

@@ -9,8 +9,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from loglake_dagster.errors import LogLakeError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,7 +26,7 @@ class Workers:
         self._executor = executor
 
     def unordered(self, function: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, R]]:
-        """(place of the item, result) as they are done."""
+        """(place of the item, result) as they are done. LogLakeError if a worker died."""
         if self._executor is None:
             for place, item in enumerate(items):
                 yield place, function(*item)
@@ -32,6 +35,11 @@ class Workers:
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise LogLakeError(
+                "a worker process was ended from outside, as systems do when memory runs out; run again with fewer "
+                "workers (engine.workers) or smaller parts (engine.part_bytes)"
+            ) from error
         finally:
             for future in futures:
                 future.cancel()

@@ -41,13 +41,27 @@ def open_tables(lake: Lake) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def run_query(lake: Lake, sql: str) -> pa.Table:
-    """The answer to one SQL question over the published versions; LogLakeError with DuckDB's words if it is wrong."""
+    """The answer to one SQL question over the published versions, each column with a name of its own; LogLakeError
+    with DuckDB's words if it is wrong."""
     with open_tables(lake) as connection:
         try:
             relation = connection.sql(sql)
-            return relation.to_arrow_table() if relation is not None else pa.table({})
+            answer = relation.to_arrow_table() if relation is not None else pa.table({})
         except duckdb.Error as error:
             raise LogLakeError(f"query: {error}") from error
+    return answer.rename_columns(_distinct(answer.column_names))
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """A join has columns of one name on both sides; the second `a` becomes `a_1`, or rows as dicts would lose one."""
+    found: list[str] = []
+    for name in names:
+        number, given = 0, name
+        while given in found or (number and given in names):
+            number += 1
+            given = f"{name}_{number}"
+        found.append(given)
+    return found
 
 
 def table_dataset(lake: Lake, table: Table) -> ds.Dataset:

@@ -26,7 +26,7 @@ DESCRIBED_GAPS = 3
 @dataclass(frozen=True, slots=True)
 class ReadreadyResult:
     """What a materialisation came to. `is_new` is False when the published version already held everything;
-    `is_published` is False when coverage was under the threshold: then readers keep the version before."""
+    `is_published` is False when coverage was under the threshold; readers then see version `seen`, or nothing."""
 
     manifest: Manifest
     location: str
@@ -34,6 +34,7 @@ class ReadreadyResult:
     threshold: float
     is_new: bool
     is_published: bool
+    seen: str | None
     objects_read: int
     seconds: float
 
@@ -53,8 +54,9 @@ def refusal(result: ReadreadyResult) -> str:
     worst = "; ".join(f"{one.uri} ({one.reason}, {one.estimated} events)" for one in coverage.missing[:DESCRIBED_GAPS])
     return (
         f"{result.manifest.table} {result.manifest.day}: landed {coverage.landed} of {coverage.expected} source events "
-        f"({coverage.ratio:.2%}), at least {result.threshold:.0%} are asked for; not published, readers keep the "
-        f"version before. Missing most: {worst or 'nothing is named'}"
+        f"({coverage.ratio:.2%}), at least {result.threshold:.0%} are asked for; not published, readers "
+        f"{'keep version ' + result.seen if result.seen else 'see nothing of the day'}. Missing most: "
+        f"{worst or 'nothing is named'}. What was read, with its rejects: {result.location}"
     )
 
 
@@ -85,7 +87,8 @@ def materialize_readready(
         lake.publish(manifest, plan.published.manifest.version if plan.published else None, facts)
     read = len(plan.unread) if is_new else 0
     seconds = time.perf_counter() - started
-    return ReadreadyResult(manifest, folder.location, audit, threshold, is_new, is_open, read, seconds)
+    seen = plan.published.manifest.version if plan.published else None
+    return ReadreadyResult(manifest, folder.location, audit, threshold, is_new, is_open, seen, read, seconds)
 
 
 def _write(lake: Lake, plan: Plan, folder: VersionFolder, progress: Progress | None) -> Written:

@@ -6,6 +6,7 @@ Everything here takes and returns plain values, so that it can be sent to anothe
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from loglake_dagster.engines import FeedAccess, PlannedObject
 from loglake_dagster.errors import ObjectError, StoreError
 from loglake_dagster.io.orc import bounds_of, pack_part, read_part
 from loglake_dagster.io.store import LocalStore, Store
-from loglake_dagster.kernels.accounting import rows_of_day
+from loglake_dagster.kernels.accounting import rejects_of_day, rows_of_day
 from loglake_dagster.kernels.hashing import Hashes, content_hash, identity_hashes
 from loglake_dagster.lake.manifest import ObjectEntry, Part
 from loglake_dagster.lake.schema import SOURCE_OBJECT, SOURCE_ORDINAL, Table
@@ -85,13 +86,17 @@ def _decode_run(run: Run) -> tuple[pa.Table, list[ObjectEntry], list[tuple[str, 
     decoded = source.decode(data, run.access.wanted, run.max_object_bytes)
     rows, entries = rows_of_day(source, run.table, decoded, [one.entry for one in objects], run.day)
     accounts = zip(entries, decoded.objects, strict=True)
-    return rows, entries, [(entry.uri, reject) for entry, account in accounts for reject in account.rejects]
+    rejects = [(entry.uri, reject) for entry, account in accounts for reject in rejects_of_day(account, run.day)]
+    return rows, entries, rejects
 
 
 def write_scratch(path: Path, rows: pa.Table, table: Table, orc: OrcSettings) -> Part:
     """Packs rows into a local file; the part's facts."""
     packed = pack_part(rows, table, orc)
-    path.write_bytes(packed)
+    with path.open("wb") as file:
+        file.write(packed)
+        file.flush()
+        os.fsync(file.fileno())  # it becomes the lake's by a link: a publication must outlive a power cut
     return Part(
         name=path.name, rows=rows.num_rows, bytes=len(packed), content_hash=content_hash(rows), bounds=bounds_of(rows)
     )

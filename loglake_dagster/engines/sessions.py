@@ -17,7 +17,7 @@ from loglake_dagster.engines.lake import Lake
 from loglake_dagster.errors import AuditError, LogLakeError
 from loglake_dagster.io.orc import read_part
 from loglake_dagster.lake.manifest import Manifest, recipe_of
-from loglake_dagster.lake.partition import ONE_DAY
+from loglake_dagster.lake.partition import ONE_DAY, UTC
 from loglake_dagster.sessions.query import SESSIONS_SQL
 from loglake_dagster.sessions.record import STATUSES, TABLE
 from loglake_dagster.sources import cloudtrail, cloudwatch
@@ -48,12 +48,12 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
     joined. The day before's CloudTrail and the day after's keystrokes are used where they are published.
     """
     lake.catalog.register_table(TABLE)
-    as_of = as_of or lake.now()
+    as_of = _to_the_millisecond(as_of or lake.now())
     inputs = {
         "started": _needed(lake, cloudtrail.TABLE.name, day),
         "typed": _needed(lake, cloudwatch.TABLE.name, day),
-        "started_before": lake.published(cloudtrail.TABLE.name, day - ONE_DAY),
-        "typed_after": lake.published(cloudwatch.TABLE.name, day + ONE_DAY),
+        "started_before": lake.published(cloudtrail.TABLE.name, day - ONE_DAY, with_accounts=False),
+        "typed_after": lake.published(cloudwatch.TABLE.name, day + ONE_DAY, with_accounts=False),
     }
     versions = {name: base.manifest.version for name, base in inputs.items() if base is not None}
     quality = lake.settings.quality
@@ -128,8 +128,14 @@ def _parts_until(version: BaseVersion, limit: int) -> list[pa.Table]:
     return tables
 
 
+def _to_the_millisecond(moment: dt.datetime) -> dt.datetime:
+    """In UTC and as exact as a column can hold it: the manifest, `statusasof` and the rule all mean one moment."""
+    moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 def _needed(lake: Lake, table: str, day: dt.date) -> BaseVersion:
-    version = lake.published(table, day)
+    version = lake.published(table, day, with_accounts=False)
     if version is None:
         raise LogLakeError(
             f"sessions {day}: {table} has no published version of that day; materialise it first, or see why its gate "

@@ -11,6 +11,7 @@ from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
+from loglake_dagster.errors import StoreError
 from loglake_dagster.io.store import LocalStore, Store
 from loglake_dagster.lake.controls import Controls
 from loglake_dagster.lake.source import IgnoredKey, Listed, Source, SourceKey
@@ -42,7 +43,10 @@ class Listing:
 
 
 def list_feed(store: Store, source: Source, days: frozenset[dt.date], controls: Controls) -> Listing:
-    """Objects in the order of their keys."""
+    """Objects in the order of their keys. StoreError if the feed's folder is not there: that is a mistake in the
+    settings, and not a day without events."""
+    if isinstance(store, LocalStore) and not store.path.is_dir():
+        raise StoreError(f"{store.path}: the feed's folder is not there; mend its uri in the settings")
     listing = Listing()
     with ThreadPoolExecutor(1 if isinstance(store, LocalStore) else LEVELS_AT_ONCE) as pool:
         pending: set[Future[Level]] = {pool.submit(store.list_level, "")}

@@ -21,6 +21,8 @@ from loglake_dagster.lake.schema import Table
 from loglake_dagster.lake.settings import OrcSettings
 
 DICTIONARY_THRESHOLD = 0.8
+# What pyarrow raises for a damaged file: a footer that is cut off is an OSError there.
+_UNREADABLE = (pa.ArrowException, OSError)
 _BOUNDED = ("eventname", "recipientaccountid", "owner", "loggroup", "sessionid", "eventtime")
 
 
@@ -44,7 +46,7 @@ def read_part(data: bytes, table: Table, columns: Sequence[str] | None = None) -
     wanted = list(columns) if columns is not None else schema.names
     try:
         rows = orc.ORCFile(io.BytesIO(data)).read(columns=wanted)
-    except pa.ArrowException as error:
+    except _UNREADABLE as error:
         raise StoreError(f"not a readable ORC file: {error}") from error
     return rows.select(wanted).cast(pa.schema([schema.field(name) for name in wanted]))
 
@@ -53,7 +55,7 @@ def count_rows(data: bytes) -> int:
     """Rows that a part's own footer states; StoreError if the bytes are no ORC file."""
     try:
         return int(orc.ORCFile(io.BytesIO(data)).nrows)
-    except pa.ArrowException as error:
+    except _UNREADABLE as error:
         raise StoreError(f"not a readable ORC file: {error}") from error
 
 

@@ -8,6 +8,7 @@ tests both (adr/0003). Nothing here overwrites or deletes an object.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import urllib.parse
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from typing import Any, Protocol
 from loglake_dagster.errors import ObjectExists, StoreError, quote
 from loglake_dagster.lake.settings import S3Settings
 from loglake_dagster.lake.source import Listed
+
+# obstore has an error of its own for a refused get or put, but not for a refused listing.
+_STATUS = re.compile(r"status code: (\d{3})")
 
 
 class Store(Protocol):
@@ -54,7 +58,9 @@ def open_store(uri: str, s3: S3Settings) -> Store:
 
 def local_path(uri: str) -> Path:
     """The path of file:///path or of a plain path."""
-    return Path(urllib.parse.unquote(urllib.parse.urlsplit(uri).path)) if uri.startswith("file://") else Path(uri)
+    if not uri.startswith("file://"):
+        return Path(uri)
+    return Path(os.fsdecode(urllib.parse.unquote_to_bytes(urllib.parse.urlsplit(uri).path)))
 
 
 class LocalStore:
@@ -94,25 +100,24 @@ class LocalStore:
             target.parent.mkdir(parents=True, exist_ok=True)
             scratch = target.with_name(f".{secrets.token_hex(8)}.tmp")
             try:
-                with open(scratch, "xb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.link(scratch, target)
+                scratch.write_bytes(data)
+                _link(scratch, target)
             finally:
                 scratch.unlink(missing_ok=True)
 
     def write_file(self, key: str, path: Path) -> None:
         target = self.path / key
+        with _said("read", _file_uri(str(path))):
+            path.stat()
         with _said("write", self.uri(key)):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                os.link(path, target)
+                _link(path, target)
                 return
             except OSError as error:
                 if isinstance(error, FileExistsError):
                     raise
-        self.write(key, path.read_bytes())
+        self.write(key, _read_file(path))
 
     def copy(self, key: str, new_key: str) -> None:
         self.write_file(new_key, self.path / key)
@@ -136,7 +141,8 @@ class S3Store:
     @property
     def options(self) -> dict[str, Any]:
         """obstore's words for the settings."""
-        options: dict[str, Any] = {}
+        # A multipart copy is the one that S3 refuses where an object is already there.
+        options: dict[str, Any] = {"copy_if_not_exists": "multipart"}
         if self._settings.endpoint:
             options["endpoint"] = self._settings.endpoint
         if self._settings.region:
@@ -157,10 +163,14 @@ class S3Store:
             level = self._store.list_with_delimiter(prefix.rstrip("/") or None)
         folders = sorted(f"{path.rstrip('/')}/".removeprefix(self._prefix) for path in level["common_prefixes"])
         objects = [
-            Listed(one["path"].removeprefix(self._prefix), one["size"], (one["e_tag"] or "").strip('"'), one["version"])
+            Listed(self._key(one["path"], prefix), one["size"], (one["e_tag"] or "").strip('"'), one["version"])
             for one in level["objects"]
         ]
         return folders, sorted(objects, key=lambda one: one.key)
+
+    def _key(self, path: str, prefix: str) -> str:
+        """A listed object's key. The folder's own zero-byte marker comes without its slash, and gets it back."""
+        return (f"{path}/" if f"{path}/" == prefix else path).removeprefix(self._prefix)
 
     def read(self, key: str) -> bytes:
         with _said("read", self.uri(key)):
@@ -171,11 +181,14 @@ class S3Store:
             self._store.put(self._prefix + key, data, mode="create")
 
     def write_file(self, key: str, path: Path) -> None:
-        self.write(key, path.read_bytes())
+        self.write(key, _read_file(path))
 
     def copy(self, key: str, new_key: str) -> None:
-        with _said("write", self.uri(new_key)):
-            self._store.copy(self._prefix + key, self._prefix + new_key, overwrite=True)
+        try:
+            self._store.copy(self._prefix + key, self._prefix + new_key, overwrite=False)
+        except Exception as error:
+            missing = isinstance(error, FileNotFoundError)
+            raise _store_error(error, "write", self.uri(key if missing else new_key)) from error
 
 
 @contextmanager
@@ -194,14 +207,39 @@ def _store_error(error: Exception, verb: str, uri: str) -> Exception:
         return error
     if name in ("FileExistsError", "AlreadyExistsError"):
         return ObjectExists(f"{uri}: an object is already there; nothing is overwritten", uri=uri)
-    if name in ("PermissionError", "PermissionDeniedError", "UnauthenticatedError"):
+    status = _STATUS.search(str(error)) if name == "GenericError" else None
+    if name in ("PermissionError", "PermissionDeniedError", "UnauthenticatedError") or (status and status[1] == "403"):
         return StoreError(f"{uri}: not allowed to {verb}; grant it and run again", uri=uri, why="not allowed")
-    if name in ("FileNotFoundError", "NotFoundError"):
+    if name in ("FileNotFoundError", "NotFoundError") or (status and status[1] == "404"):
         return StoreError(f"{uri}: not found", uri=uri, why="not found")
-    if isinstance(error, OSError) or type(error).__module__.startswith("obstore"):
+    if isinstance(error, (OSError, ValueError)) or type(error).__module__.startswith("obstore"):
         why = quote(str(error).partition("\n")[0], 200)
-        return StoreError(f"{uri}: cannot {verb}: {why}", retryable=True, uri=uri, why=f"cannot {verb}")
+        return StoreError(
+            f"{uri}: cannot {verb}: {why}", not isinstance(error, ValueError), uri=uri, why=f"cannot {verb}"
+        )
     return error
+
+
+def _read_file(path: Path) -> bytes:
+    with _said("read", _file_uri(str(path))):
+        return path.read_bytes()
+
+
+def _link(path: Path, target: Path) -> None:
+    """A second name for a file, both on the disk before this returns: the catalog must never point at less. A file
+    that has two names already was synced with the second."""
+    if path.stat().st_nlink == 1:
+        _sync(path)
+    os.link(path, target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:

@@ -19,6 +19,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loglake_dagster.errors import StoreError
 from loglake_dagster.io.store import Store
 from loglake_dagster.lake.manifest import Manifest, ObjectEntry
 from loglake_dagster.lake.partition import version_folder
@@ -72,12 +73,20 @@ class VersionFolder:
         self.store.write(self.key(MANIFEST), msgspec.json.format(msgspec.json.encode(manifest), indent=1))
 
     def read_manifest(self) -> Manifest:
-        return msgspec.json.decode(self.store.read(self.key(MANIFEST)), type=Manifest)
+        """StoreError if it is not there or damaged."""
+        data = self.store.read(self.key(MANIFEST))
+        try:
+            return msgspec.json.decode(data, type=Manifest)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"{self.store.uri(self.key(MANIFEST))}: not a readable manifest: {error}") from error
 
     def read_objects(self) -> list[ObjectEntry]:
-        """The accounting, in the order of the objects' URIs."""
-        table = pq.read_table(pa.BufferReader(self.store.read(self.key(OBJECTS))))
-        return [_entry(row) for row in table.to_pylist()]
+        """The accounting, in the order of the objects' URIs. StoreError if it is not there or damaged."""
+        data = self.store.read(self.key(OBJECTS))
+        try:
+            return [_entry(row) for row in pq.read_table(pa.BufferReader(data)).to_pylist()]
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise StoreError(f"{self.store.uri(self.key(OBJECTS))}: not readable accounts: {error}") from error
 
     def write_rejects(self, name: str, rejects: Iterable[tuple[str, Reject]]) -> None:
         """One line a reject; `rejects` pairs each with the URI of its object."""

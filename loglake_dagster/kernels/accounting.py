@@ -7,6 +7,7 @@ Both engines call this on each run of objects: it drops other days (counted), dr
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,7 @@ from loglake_dagster.kernels.arrow import arrow_schema
 from loglake_dagster.kernels.hashing import identity_hashes, repeated
 from loglake_dagster.lake.manifest import ObjectEntry
 from loglake_dagster.lake.schema import SOURCE_OBJECT, Table
-from loglake_dagster.lake.source import OBJECT_PLACE, Decoded, ObjectAccount, Source
+from loglake_dagster.lake.source import OBJECT_PLACE, Decoded, ObjectAccount, Reject, Source
 
 _DAY_MS = 86_400_000
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
@@ -42,7 +43,7 @@ def rows_of_day(
     landed = np.bincount(day_places[~is_repeat], minlength=len(objects))
     duplicate = np.bincount(day_places[is_repeat], minlength=len(objects))
     entries = [
-        _entry(entry, account, int(landed[place]), int(duplicate[place]))
+        _entry(entry, account, day, int(landed[place]), int(duplicate[place]))
         for place, (entry, account) in enumerate(zip(objects, decoded.objects, strict=True))
     ]
     _add_times(entries, places, times)
@@ -81,12 +82,18 @@ def _in_order(table: Table, rows: pa.Table, kept: _Counts, entries: Sequence[Obj
     return pa.Table.from_arrays(columns, schema=arrow_schema(table))
 
 
-def _entry(entry: ObjectEntry, account: ObjectAccount, landed: int, duplicate: int) -> ObjectEntry:
-    """The entry with what the decoder said; other days and times are added by the callers."""
+def rejects_of_day(account: ObjectAccount, day: dt.date) -> list[Reject]:
+    """The rejects that are the day's, or cannot be shown to be another day's: that one's run has them."""
+    return [reject for reject in account.rejects if reject.event_day in (None, day)]
+
+
+def _entry(entry: ObjectEntry, account: ObjectAccount, day: dt.date, landed: int, duplicate: int) -> ObjectEntry:
+    """The entry with what the decoder said; times and the rows of other days are added by the caller."""
     if account.error is not None:
         return replace(entry, state="unreadable", reason=account.error.reason, lost_share=1.0)
     words = ([account.damage.reason] if account.damage else []) + list(account.notes)
     filtered = sum(account.filtered.values())
+    others = Counter(r.event_day.isoformat() for r in account.rejects if r.event_day and r.event_day != day)
     return replace(
         entry,
         state="partly_read" if account.damage else "read",
@@ -96,7 +103,9 @@ def _entry(entry: ObjectEntry, account: ObjectAccount, landed: int, duplicate: i
         landed=landed,
         duplicate=duplicate,
         filtered=filtered,
-        rejected=len(account.rejects),
+        rejected=len(rejects_of_day(account, day)),
+        other_day=sum(others.values()),
+        other_days=dict(others),
         filtered_by=dict(sorted(account.filtered.items())),
     )
 
@@ -116,7 +125,8 @@ def _add_other_days(entries: Sequence[ObjectEntry], places: _Counts, days: _Coun
     pairs, counts = np.unique(np.stack([places, days]), axis=1, return_counts=True)
     for place, number, count in zip(*pairs.tolist(), counts.tolist(), strict=True):
         entries[place].other_day += count
-        entries[place].other_days[(_EPOCH + dt.timedelta(days=number)).date().isoformat()] = count
+        other = (_EPOCH + dt.timedelta(days=number)).date().isoformat()
+        entries[place].other_days[other] = entries[place].other_days.get(other, 0) + count
 
 
 def _add_accounts(entries: Sequence[ObjectEntry], places: _Counts, accounts: pa.ChunkedArray) -> None:

@@ -38,7 +38,7 @@ def column_array(column: Column, values: Sequence[Any]) -> pa.Array:
 
 def json_text_array(values: Sequence[Any]) -> tuple[pa.Array, np.ndarray[Any, Any]]:
     """(array, is_null) from buffers of JSON text: empty ones were absent, `null` ones were null; both become null in
-    the array. One copy of the bytes, no Python object a value (PARTS: half the time of a list of bytes)."""
+    the array. One copy of the bytes, no Python object a value (half the time of a list of bytes)."""
     lengths = np.fromiter(map(len, values), np.int64, len(values))
     joined = b"".join(values)
     if not joined:

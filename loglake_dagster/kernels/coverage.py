@@ -8,12 +8,14 @@ What cannot be shown to be another day's counts against the day: rejects without
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from loglake_dagster.lake.manifest import ObjectEntry
 
 UNKNOWN = "unknown"
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,15 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class SizeModel:
-    """Events of the day in an object as `slope * bytes + intercept`, fitted on the objects that could be read."""
+    """Events of the day in an object as `slope * bytes + intercept`, fitted on the objects that could be read. The size
+    of an emptied object says nothing: it counts as a `typical` one, for nobody delivers objects without events."""
 
     slope: float
     intercept: float
+    typical: float = 1.0
 
     def events(self, size: int) -> float:
-        return max(1.0, self.slope * size + self.intercept) if size else 0.0
+        return max(1.0, self.slope * size + self.intercept if size else self.typical)
 
 
 def fit_size_model(objects: Iterable[tuple[int, int]]) -> SizeModel:
@@ -87,16 +91,20 @@ def fit_size_model(objects: Iterable[tuple[int, int]]) -> SizeModel:
         return SizeModel(1 / 1024, 0.0)
     spread = n * sum(p[0] * p[0] for p in pairs) - sx * sx
     if n < 3 or spread <= 0:
-        return SizeModel(sy / sx, 0.0)
+        return SizeModel(sy / sx, 0.0, sy / n)
     slope = (n * sum(p[0] * p[1] for p in pairs) - sx * sy) / spread
     if slope <= 0:
-        return SizeModel(sy / sx, 0.0)
-    return SizeModel(slope, (sy - slope * sx) / n)
+        return SizeModel(sy / sx, 0.0, sy / n)
+    return SizeModel(slope, (sy - slope * sx) / n, sy / n)
 
 
-def measure_coverage(entries: Sequence[ObjectEntry], unread: Sequence[ObjectEntry]) -> Coverage:
+def measure_coverage(
+    entries: Sequence[ObjectEntry], unread: Sequence[ObjectEntry], counted: Mapping[str, int] = _NOTHING
+) -> Coverage:
     """Coverage of a version. `entries` are the objects that it accounts for; `unread` are objects of the source that
-    it does not know, decoded for the count (their landed and duplicate events are expected and have not landed)."""
+    it does not know, decoded for the count (their landed and duplicate events are expected and have not landed).
+    `counted` is what a version before, under the same controls, found in objects by URI: one that cannot be read any
+    more is missing no less than that."""
     models = _models(entries)
     landed: dict[tuple[str, str], int] = defaultdict(int)
     absent: dict[tuple[str, str], int] = defaultdict(int)
@@ -104,7 +112,7 @@ def measure_coverage(entries: Sequence[ObjectEntry], unread: Sequence[ObjectEntr
     for entry in entries:
         for place, count in _places(entry):
             landed[place] += count
-        if lack := _lack(entry, models):
+        if lack := _lack(entry, models, counted.get(entry.uri, 0)):
             missing.append(lack)
             absent[lack.account, lack.region] += lack.estimated
     for entry in unread:
@@ -131,11 +139,11 @@ def _models(entries: Sequence[ObjectEntry]) -> dict[object, SizeModel]:
     return {day: fit_size_model(pairs) for day, pairs in groups.items()}
 
 
-def _lack(entry: ObjectEntry, models: dict[object, SizeModel]) -> Missing | None:
+def _lack(entry: ObjectEntry, models: dict[object, SizeModel], counted: int = 0) -> Missing | None:
     """What is missing with an object that the version accounts for; None when nothing is."""
     if entry.state == "unreadable":
         model = models.get(entry.delivery_day) or SizeModel(1 / 1024, 0.0)
-        return _missing(entry, entry.reason, round(model.events(entry.size)), True)
+        return _missing(entry, entry.reason, max(counted, round(model.events(entry.size))), True)
     lost = 0
     if 0 < entry.lost_share < 1:
         lost = max(1, round((entry.landed + entry.duplicate) * entry.lost_share / (1 - entry.lost_share)))

@@ -1,7 +1,7 @@
 """CloudWatch Logs subscription documents to rows: one Firehose object holds many, of many log groups.
 
-A document is `{messageType, owner, logGroup, logStream, subscriptionFilters, logEvents: [...]}` (FORMATS 4.1); the
-records counted are its log events. A text that is no such document counts as one record and becomes a reject.
+A document is `{messageType, owner, logGroup, logStream, subscriptionFilters, logEvents: [...]}`, see docs/formats.md
+4.1; the records counted are its log events. A text that is no such document counts as one record and becomes a reject.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from loglake_dagster.errors import ObjectError, RecordError, quote
-from loglake_dagster.kernels.frame import Span, split_documents
+from loglake_dagster.kernels.frame import Span, array_of_member, split_documents, split_elements
 from loglake_dagster.kernels.inflate import inflate
 from loglake_dagster.kernels.session_id import split_session_id
 from loglake_dagster.kernels.times import YEARS, is_storable_ms
@@ -49,7 +49,13 @@ class Document(msgspec.Struct, gc=False):
     logEvents: list[LogEvent] = []  # noqa: N815
 
 
+class _LooseEvent(LogEvent, gc=False):
+    timestamp: int | float | str  # type: ignore[assignment]
+
+
 class _LooseDocument(Document, gc=False):
+    """A document whose events are still to be read one by one, because not all are as foreseen."""
+
     logEvents: list[msgspec.Raw] = []  # type: ignore[assignment]  # noqa: N815
 
 
@@ -62,10 +68,10 @@ class _Identity(msgspec.Struct, gc=False):
 
 
 class SessionMessage(msgspec.Struct, gc=False):
-    """What the agent streams as a log event's message (FORMATS 3.4); any pointer field can be null."""
+    """What the agent streams as a log event's message (docs/formats.md 3.4); any pointer field can be null."""
 
-    sessionId: str  # noqa: N815
-    sessionData: list[str] | None  # noqa: N815
+    sessionId: str | None  # noqa: N815
+    sessionData: list[str | None] | None  # noqa: N815
     awsRegion: str | None = None  # noqa: N815
     target: _Target | None = None
     userIdentity: _Identity | None = None  # noqa: N815
@@ -74,7 +80,7 @@ class SessionMessage(msgspec.Struct, gc=False):
 
 _decode_document = msgspec.json.Decoder(Document).decode
 _decode_loose = msgspec.json.Decoder(_LooseDocument).decode
-_decode_event = msgspec.json.Decoder(LogEvent).decode
+_decode_loose_event = msgspec.json.Decoder(_LooseEvent).decode
 _decode_session = msgspec.json.Decoder(SessionMessage).decode
 
 _TEXT_COLUMNS = (
@@ -159,76 +165,104 @@ class LogGroups:
 def _documents(text: bytes, account: ObjectAccount) -> Iterator[Document]:
     """The documents of an inflated text; what is none, is a reject. Control messages are documents here too."""
     try:
-        yield _decode_document(text)
+        yield _read(text)
         return
     except _UNFORESEEN:
         pass
     for span in split_documents(text):
         piece = span.of(text)
         try:
-            yield _decode_document(piece)
-            continue
-        except _UNFORESEEN:
-            pass
-        try:
-            loose = _decode_loose(piece)
+            yield _any_document(piece)
         except _UNFORESEEN as error:
-            _reject(account, _no_document(error, piece, span), piece)
+            account.rejects.append(Reject.of(account.found, _no_document(error, piece, span), piece))
+            account.found += 1
             if not span.is_whole:
                 account.damage = account.damage or Damage("the text ends inside a document", 0.0)
-            continue
-        yield from _loose_documents(loose, account)
 
 
-def _loose_documents(loose: _LooseDocument, account: ObjectAccount) -> Iterator[Document]:
-    """A document some of whose events are not as foreseen: event by event, the bad ones rejected."""
-    for index, raw in enumerate(loose.logEvents):
+def _read(piece: bytes) -> Document:
+    """A document, a loose one where an event is not as foreseen; msgspec's errors where it is no document."""
+    try:
+        document = _decode_document(piece)
+        if all(is_storable_ms(event.timestamp) for event in document.logEvents):
+            return document
+    except _UNFORESEEN:
+        pass
+    return _decode_loose(piece)
+
+
+def _any_document(piece: bytes) -> Document:
+    """A document, even one that is no sound JSON because an event in it is none: the events are cut out by their
+    brackets and the rest is parsed. msgspec's errors where it is no document, or is cut off."""
+    try:
+        return _read(piece)
+    except _UNFORESEEN:
+        start = array_of_member(piece, b"logEvents")
+        if start is None:
+            raise
+        events = list(split_elements(piece, start))
+        end = piece.find(b"]", events[-1].end if events else start)
+        if end < 0:
+            raise
+    document = _decode_loose(piece[:start] + b"[]" + piece[end + 1 :])
+    document.logEvents = [msgspec.Raw(event.of(piece)) for event in events]
+    return document
+
+
+def _sound_events(document: _LooseDocument, first: int, account: ObjectAccount) -> tuple[list[int], list[LogEvent]]:
+    """(ordinals, events) of a document's sound events; the others are rejects."""
+    ordinals: list[int] = []
+    events: list[LogEvent] = []
+    for index, raw in enumerate(document.logEvents):
         piece = bytes(raw)
         try:
-            event = _any_event(piece, f"$.logEvents[{index}]")
+            events.append(_any_event(piece, f"$.logEvents[{index}]"))
+            ordinals.append(first + index)
         except RecordError as error:
-            _reject(account, error, piece)
-            continue
-        yield Document(loose.messageType, loose.owner, loose.logGroup, loose.logStream, [event])
+            account.rejects.append(Reject.of(first + index, error, piece))
+    return ordinals, events
 
 
 def _any_event(piece: bytes, path: str) -> LogEvent:
-    """A log event, a numeric string as its timestamp tolerated (FORMATS 4.1)."""
+    """A log event; a timestamp that is a numeric string is tolerated (docs/formats.md 4.1)."""
     try:
-        return _decode_event(piece)
-    except _UNFORESEEN:
-        pass
-    try:
-        members = msgspec.json.decode(piece)
-        if isinstance(members, dict) and isinstance(members.get("timestamp"), str):
-            members["timestamp"] = int(members["timestamp"])
-        return msgspec.convert(members, LogEvent)
-    except (*_UNFORESEEN, ValueError) as error:
+        loose = _decode_loose_event(piece)
+    except _UNFORESEEN as error:
         raise RecordError(path, "a log event {id, timestamp in ms, message}", _words(error)) from None
+    timestamp = loose.timestamp
+    is_digits = isinstance(timestamp, str) and timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 20
+    if is_digits or (isinstance(timestamp, float) and timestamp.is_integer()):
+        timestamp = int(timestamp)
+    if not isinstance(timestamp, int) or not is_storable_ms(timestamp):
+        raise RecordError(f"{path}.timestamp", f"epoch milliseconds of {YEARS}", quote(timestamp))
+    return LogEvent(timestamp, loose.message, loose.id, loose.extractedFields)
 
 
 def _add(draft: _Draft, document: Document, place: int, groups: LogGroups, account: ObjectAccount) -> None:
-    events = document.logEvents
-    first, account.found = account.found, account.found + len(events)
+    count = len(document.logEvents)
+    first, account.found = account.found, account.found + count
     verdict, role = groups.judge(document.owner, document.logGroup)
     if document.messageType == "CONTROL_MESSAGE":
         verdict = CONTROL
     if verdict is not None:
-        account.filtered[verdict] = account.filtered.get(verdict, 0) + len(events)
+        account.filtered[verdict] = account.filtered.get(verdict, 0) + count
         return
-    kept = [n for n, event in enumerate(events) if _is_sound(event, first + n, account)]
+    ordinals, events = list(range(first, account.found)), document.logEvents
+    if isinstance(document, _LooseDocument):
+        ordinals, events = _sound_events(document, first, account)
+    count = len(events)
     texts = draft.texts
-    texts["owner"] += [document.owner] * len(kept)
-    texts["loggroup"] += [document.logGroup] * len(kept)
-    texts["logstream"] += [document.logStream] * len(kept)
-    texts["eventid"] += [events[n].id or None for n in kept]
-    texts["message"] += [events[n].message for n in kept]
-    texts["extractedfields"] += [bytes(events[n].extractedFields).decode() or None for n in kept]
-    draft.times += [events[n].timestamp for n in kept]
-    draft.ordinals += [first + n for n in kept]
-    draft.places += [place] * len(kept)
-    for n in kept:
-        columns = _session_columns(document.logStream, events[n].message) if role == SESSION_ROLE else _NO_SESSION
+    texts["owner"] += [document.owner] * count
+    texts["loggroup"] += [document.logGroup] * count
+    texts["logstream"] += [document.logStream] * count
+    texts["eventid"] += [event.id or None for event in events]
+    texts["message"] += [event.message for event in events]
+    texts["extractedfields"] += [bytes(event.extractedFields).decode() or None for event in events]
+    draft.times += [event.timestamp for event in events]
+    draft.ordinals += ordinals
+    draft.places += [place] * count
+    for event in events:
+        columns = _session_columns(document.logStream, event.message) if role == SESSION_ROLE else _NO_SESSION
         for name, value in zip(_SESSION_COLUMNS, columns, strict=True):
             texts[name].append(value)
 
@@ -239,7 +273,7 @@ _NO_SESSION: tuple[str | None, ...] = (None,) * len(_SESSION_COLUMNS)
 
 def _session_columns(stream: str, message: str) -> tuple[str | None, ...]:
     """A session log event's columns. The stream's name is the session's; a message that is the agent's JSON is
-    `streamed`, any other text is an end-of-session upload, `plain` (FORMATS 3.5)."""
+    `streamed`, any other text is an end-of-session upload, `plain` (docs/formats.md 3.5)."""
     try:
         if not message.startswith("{"):
             raise msgspec.DecodeError
@@ -247,34 +281,23 @@ def _session_columns(stream: str, message: str) -> tuple[str | None, ...]:
     except _UNFORESEEN:
         owner, session = split_session_id(stream)
         return session, owner, None, None, None, None, message, "plain"
-    owner, session = split_session_id(stream or said.sessionId)
-    data = "\n".join(said.sessionData) if said.sessionData else None
+    owner, session = split_session_id(stream or said.sessionId or "")
+    data = "\n".join(line or "" for line in said.sessionData) if said.sessionData else None
     target = said.target.id if said.target else None
     arn = said.userIdentity.arn if said.userIdentity else None
     return session, owner, said.awsRegion, target, arn, said.runAsUser, data, "streamed"
 
 
-def _is_sound(event: LogEvent, ordinal: int, account: ObjectAccount) -> bool:
-    if is_storable_ms(event.timestamp):
-        return True
-    error = RecordError("$.logEvents[].timestamp", f"epoch milliseconds of {YEARS}", quote(event.timestamp))
-    account.rejects.append(Reject.of(ordinal, error, msgspec.json.encode(event)))
-    return False
-
-
-def _reject(account: ObjectAccount, error: RecordError, piece: bytes) -> None:
-    account.rejects.append(Reject.of(account.found, error, piece))
-    account.found += 1
-
-
 def _no_document(error: Exception, piece: bytes, span: Span) -> RecordError:
-    got = _words(error) if piece.startswith(b"{") else quote(piece[:40], 48)
+    """Never with the piece's own words: under message extraction they are what somebody typed."""
+    got = _words(error) if piece.startswith(b"{") else f"{len(piece)} bytes that are no JSON object"
     return RecordError(f"byte {span.start}", "a CloudWatch Logs document {messageType, owner, logGroup, ...}", got)
 
 
 def _words(error: Exception) -> str:
     """msgspec's own words: they name the path and never quote the value."""
-    return quote(str(error), 160).strip("'\"")
+    text = quote(str(error), 160)
+    return text[1:-1] if text[-1] == text[0] else text[1:]
 
 
 def event_days(times: Sequence[int]) -> list[dt.date]:

@@ -1,8 +1,9 @@
 """Where one JSON value ends and the next begins, without trusting what is inside them.
 
 The fast path never comes here: msgspec takes a whole well-formed object. These splitters serve the rest: documents
-back to back with or without anything between (FORMATS 4.2), an array with one malformed record, a text that was cut
-off. They look at quotes and brackets only, so that a record that is wrong inside costs itself and not its neighbours.
+back to back with or without anything between (docs/formats.md 4.2), an array with one malformed record, a text that
+was cut off. They look at quotes and brackets only, so that a record that is wrong inside costs itself and not its
+neighbours.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def split_documents(text: bytes) -> Iterator[Span]:
 
 def split_elements(text: bytes, start: int) -> Iterator[Span]:
     """The elements of the array whose `[` is at `start`, stripped of space. The last one is not whole when the
-    text ends before the array does. A `}` too many belongs to the element that it stands in: only a `]` ends the array."""
+    text ends before the array does. A `}` too many belongs to its element: only a `]` ends the array."""
     depth, begin = 0, start + 1
     for token in _TOKEN.finditer(text, start):
         mark = text[token.start()]

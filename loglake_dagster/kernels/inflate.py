@@ -1,6 +1,6 @@
 """Gzip as it really arrives: members back to back, white space between them, members inside members, cut ends.
 
-FORMATS 1.3 and 4.2 say what occurs. Python's gzip raises on a newline between members, and zlib.decompress returns
+docs/formats.md 1.3 and 4.2 say what occurs. Python's gzip raises on a newline between members, zlib.decompress returns
 the first member alone; the member loop here copes with all, in bounded memory and linear time.
 """
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from loglake_dagster.errors import ObjectError, RecordError, quote
 from loglake_dagster.kernels.flatten import Flattener, Oddity
-from loglake_dagster.kernels.frame import array_of_member, split_elements
+from loglake_dagster.kernels.frame import array_of_member, split_documents, split_elements
 from loglake_dagster.kernels.inflate import inflate
 from loglake_dagster.kernels.times import not_canonical, to_canonical
 from loglake_dagster.lake.schema import SOURCE_ORDINAL
@@ -109,23 +109,46 @@ class RecordsDecoder:
             return None
 
     def _split(self, text: bytes, account: ObjectAccount) -> list[bytes]:
-        """Every record's own bytes. Notes in the account when the text ends inside a record."""
+        """Every record's own bytes, of every list in the text. Notes in the account when the text ends inside a list,
+        or holds something else besides."""
         try:
             return [bytes(raw) for raw in self._decode_raw(text)]
         except _UNFORESEEN:
             pass
-        stripped = text.lstrip(b" \t\r\n\xef\xbb\xbf")
-        start = len(text) - len(stripped) if stripped.startswith(b"[") else array_of_member(text, self._member.encode())
-        if start is None:
-            if _has_no_member(stripped, self._member):
-                account.notes += (f"no {self._member} array",)
-                return []
+        documents = list(split_documents(text))
+        starts = [self._list_start(span.of(text)) for span in documents]
+        lists = len(starts) - starts.count(None)
+        if lists == 0:
+            self._check_no_list(text, account)
+            return []
+        pieces: list[bytes] = []
+        strays = list_end = 0
+        for span, start in zip(documents, starts, strict=True):
+            if start is None:
+                strays += len(span.of(text).strip(b"]}")) if span.start >= list_end else 0
+                continue
+            # A record with a bracket too many seems to end its document: one list alone is followed to its own end.
+            own = text[span.start :] if lists == 1 else span.of(text)
+            elements = list(split_elements(own, start))
+            pieces += [element.of(own) for element in elements]
+            list_end = span.start + own.find(b"]", elements[-1].end if elements else start)
+            if not span.is_whole or (elements and not elements[-1].is_whole):
+                account.damage = account.damage or Damage("the text ends before the list of records does", 0.0)
+        if strays:
+            account.damage = account.damage or Damage("text that is no list of records", strays / len(text))
+        return pieces
+
+    def _list_start(self, document: bytes) -> int | None:
+        """Where the list of records begins in a document: an array, or an object with the member."""
+        return 0 if document.startswith(b"[") else array_of_member(document, self._member.encode())
+
+    def _check_no_list(self, text: bytes, account: ObjectAccount) -> None:
+        """A file without records is noted; anything else that holds no list is an ObjectError."""
+        text = text.lstrip(b" \t\r\n\xef\xbb\xbf")
+        if text and not _has_no_member(text, self._member):
             expected = f'{{"{self._member}": [...]}}'
-            raise ObjectError(f"not a log of records: expected {expected}, got {quote(stripped[:40], 48)}")
-        spans = list(split_elements(text, start))
-        if (spans and not spans[-1].is_whole) or not text.rstrip().endswith((b"]", b"}")):
-            account.damage = account.damage or Damage("the text ends before the list of records does", 0.0)
-        return [span.of(text) for span in spans]
+            raise ObjectError(f"not a log of records: expected {expected}, got {quote(text[:40], 48)}")
+        account.notes += (f"no {self._member} array",)
 
     def _add(self, draft: _Draft, records: list[Any], raw_of: RawOf, result: Decoded) -> None:
         account, place = result.objects[-1], len(result.objects) - 1
@@ -222,7 +245,7 @@ def _has_no_member(text: bytes, member: str) -> bool:
 
 
 def _member_notes(members: int) -> tuple[str, ...]:
-    """AWS's own validation calls a second member tampering (FORMATS 1.3): parsed, but said."""
+    """AWS's own validation calls a second member tampering (docs/formats.md 1.3): parsed, but said."""
     return (f"{members} gzip members",) if members > 1 else ()
 
 

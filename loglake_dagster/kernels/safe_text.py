@@ -6,6 +6,7 @@ from __future__ import annotations
 import html
 import unicodedata
 
+CELL = 200
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
@@ -26,7 +27,7 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode()
 
 
-def markdown_cell(value: object, limit: int = 200) -> str:
+def markdown_cell(value: object, limit: int = CELL) -> str:
     """Text for a cell of a Markdown table that a browser renders: no tag, link or column break can begin in it."""
     text = terminal_text(value)
     text = text if len(text) <= limit else text[: limit - 3] + "..."
@@ -34,10 +35,10 @@ def markdown_cell(value: object, limit: int = 200) -> str:
     return "".join(f"&#{ord(c)};" if c in "`*_[]()!#~\\" else c for c in text)
 
 
-def markdown_table(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
-    """A Markdown table; the words of an empty one."""
+def markdown_table(header: tuple[str, ...], rows: list[tuple[object, ...]], limit: int = CELL) -> str:
+    """A Markdown table whose values are cut to `limit`; the words of an empty one."""
     if not rows:
         return "none"
     lines = [" | ".join(header), " | ".join("---" for _name in header)]
-    lines += [" | ".join(markdown_cell(value) for value in row) for row in rows]
+    lines += [" | ".join(markdown_cell(value, limit) for value in row) for row in rows]
     return "\n".join(f"| {line} |" for line in lines)

@@ -1,4 +1,4 @@
-"""How a session's name is taken apart: `<owner>-<suffix>`, split at the last hyphen (FORMATS 3.2).
+"""How a session's name is taken apart: `<owner>-<suffix>`, split at the last hyphen (docs/formats.md 3.2).
 
 The owner may hold hyphens, dots and @; the suffix is opaque (17 hex digits, 26 letters and digits, a UUID's tail):
 nothing is assumed of its length.

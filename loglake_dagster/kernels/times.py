@@ -1,12 +1,13 @@
 """Event times: one canonical text, and the forms that real records use besides it.
 
-CloudTrail writes `2026-03-01T23:58:41Z`; fractions, offsets and ISO's basic form occur (FORMATS 1.5, 1.6). A time
+CloudTrail writes `2026-03-01T23:58:41Z`; fractions, offsets and ISO's basic form occur (docs/formats.md 1.5). A time
 before 1970 or after 2261 is no event time: ORC has no sound form for the former, Arrow's readers none for the latter.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from typing import Any
 
@@ -37,7 +38,7 @@ def to_canonical(text: str) -> str | None:
         return None
     try:
         moment = dt.datetime.fromisoformat(text.upper()).astimezone(dt.timezone.utc)
-        return canonical(moment) if is_storable_ms(int(moment.timestamp() * 1000)) else None
+        return canonical(moment) if is_storable_ms(math.floor(moment.timestamp() * 1000)) else None
     except (ValueError, OverflowError):
         return None
 

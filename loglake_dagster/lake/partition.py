@@ -1,7 +1,7 @@
 """Event days, delivery windows and the names of version folders.
 
 An event day is a UTC date. Which deliveries can hold a day's events is decided here and nowhere else: the day's
-own folder, and the next day's folder up to the lateness (DESIGN: delivery day is not event day).
+own folder, and the next day's folder up to the lateness (delivery day is not event day).
 """
 
 from __future__ import annotations
@@ -33,18 +33,20 @@ def day_start(day: dt.date) -> dt.datetime:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryWindow:
-    """The deliveries that a run for `day` reads: all of the day's folder, and of the next day's folder what was
-    delivered before `lateness` had passed. An object of the next day's folder whose delivery time cannot be told
-    from its key is read too: reading costs little, missing costs a case."""
+    """The deliveries that a run for `day` reads: all of the day's folder, of the next day's folder what was delivered
+    before `lateness` had passed, and of the day before's what was named within `lead` of midnight, where a source names
+    an object after its oldest event. An object of a neighbouring folder whose delivery time cannot be told from its key
+    is read too: reading costs little, missing costs a case."""
 
     day: dt.date
     lateness: dt.timedelta
+    lead: dt.timedelta = dt.timedelta(0)
 
     @property
     def delivery_days(self) -> tuple[dt.date, ...]:
         """The folders to list, oldest first."""
-        extra = -(-self.lateness // ONE_DAY)
-        return tuple(self.day + ONE_DAY * n for n in range(extra + 1))
+        before, after = -(-self.lead // ONE_DAY), -(-self.lateness // ONE_DAY)
+        return tuple(self.day + ONE_DAY * n for n in range(-before, after + 1))
 
     def holds(self, delivery_day: dt.date, delivery_time: dt.datetime | None) -> bool:
         """Whether an object delivered then is read for this day."""
@@ -52,7 +54,8 @@ class DeliveryWindow:
             return True
         if delivery_day not in self.delivery_days:
             return False
-        return delivery_time is None or delivery_time < day_start(self.day) + ONE_DAY + self.lateness
+        start = day_start(self.day)
+        return delivery_time is None or start - self.lead <= delivery_time < start + ONE_DAY + self.lateness
 
 
 def version_folder(table: str, day: dt.date, version: str) -> str:

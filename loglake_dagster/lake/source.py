@@ -133,7 +133,8 @@ class Source:
     never a duplicate. `account_column` and `region_column` say whose event a row is (region may be unknown).
     `descend` says for a folder that a listing met which folders to list for the given delivery days. `decode` takes
     the bytes of objects (or the error that reading one met) and a limit in bytes that an object may inflate to.
-    `version` goes up whenever the same bytes would give other rows: published days are then rebuilt whole.
+    `lead` is how long before midnight an object can be named that holds events after it. `version` goes up whenever
+    the same bytes would give other rows: published days are then rebuilt whole.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Source:
     descend: Callable[[str, frozenset[dt.date], Controls], Descent]
     decode: Callable[[Iterable[bytes | ObjectError], Wanted, int], Decoded]
     recount: Callable[[bytes, Wanted], Recount]
+    lead: dt.timedelta = dt.timedelta(0)
     rebuild: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
 
     @property

@@ -6,8 +6,8 @@ Inputs, each already of the right days:
     typed           session log events of the day and of the day after, `is_today` telling them apart
 Parameters: $as_of (UTC timestamp), $sla_minutes, $not_loggable (list), $default_document.
 
-A transcript is put together in the order of log event time and then of the place in the source. A streamed chunk is
-lines without their last newline; a plain upload is text that was cut anywhere and keeps its own.
+A transcript is put together in the order of log event time and then of the place in the source. The agent packs
+whole lines into a log event and leaves out the last newline of each, streamed or plain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STARTED_COLUMNS = (
 STARTED_BEFORE_COLUMNS = ("sessionid", "sessionowner")
 TYPED_COLUMNS = (
     "eventtime", "sessionid", "sessionowner", "owner", "loggroup", "logstream", "awsregion", "target",
-    "useridentity_arn", "runasuser", "sessiondata", "form", "source_object", "source_ordinal",
+    "useridentity_arn", "runasuser", "sessiondata", "source_object", "source_ordinal",
 )  # fmt: skip
 
 _TRANSCRIPT = """
@@ -33,9 +33,7 @@ _TRANSCRIPT = """
          max(nullif(runasuser, '')) AS runasuser, max(owner) AS owner, max(awsregion) AS awsregion,
          max(target) AS target, max(useridentity_arn) AS useridentity_arn, max(loggroup) AS loggroup,
          max(logstream) AS logstream
-  FROM (SELECT *, CASE WHEN sessiondata IS NULL THEN ''
-                       WHEN form = 'plain' AND ends_with(sessiondata, chr(10)) THEN sessiondata
-                       ELSE concat(sessiondata, chr(10)) END AS piece
+  FROM (SELECT *, CASE WHEN sessiondata IS NULL THEN '' ELSE concat(sessiondata, chr(10)) END AS piece
         FROM typed WHERE {days})
   GROUP BY sessionid, sessionowner
 """

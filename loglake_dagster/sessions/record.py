@@ -1,6 +1,6 @@
 """The sessions table's record: one row a session that somebody started or tried to start, keystrokes joined in.
 
-A reader needs no other table. Source of truth: DESIGN 10; who may be null is decided by sessions/query.py.
+A reader needs no other table. Who may be null is decided by sessions/query.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ STATUSES: dict[str, str] = {
     "orphan": "keystrokes of a session whose StartSession is in neither this day's nor the day before's events",
 }
 
-# Documents whose sessions Session Manager never logs (FORMATS 3.3).
+# Documents whose sessions Session Manager never logs (docs/formats.md 3.3).
 NOT_LOGGABLE_DOCUMENTS = (
     "AWS-StartSSHSession",
     "AWS-StartPortForwardingSession",

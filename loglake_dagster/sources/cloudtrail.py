@@ -1,7 +1,7 @@
 """CloudTrail: management, data and session events in `{"Records": [...]}` files, one gzip member each.
 
-Formats: FORMATS 1 (keys 1.1 and 1.2, envelope 1.3, record 1.5, userIdentity 1.6). The columns below are the single
-declaration that decoding, tables and documents follow.
+Formats: docs/formats.md 1 (keys 1.1 and 1.2, envelope 1.3, record 1.5, userIdentity 1.6). The columns below are the
+single declaration that decoding, tables and documents follow.
 """
 
 from __future__ import annotations
@@ -262,18 +262,27 @@ _DECODER = RecordsDecoder(_FLATTENER, "Records", "eventTime", _judge, _derive)
 
 
 def recount(data: bytes, wanted: Wanted) -> Recount:
-    """The audit's own count, by the plain gzip and json modules; sound objects only."""
-    text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    document = json.loads(text)
-    records = document if isinstance(document, list) else document.get("Records") or []
+    """The audit's own count, by the plain gzip and json modules; their errors where the framing is odd."""
+    document = json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+    records = document if isinstance(document, list) else _plain_member(document, "Records") or []
     days: dict[dt.date, int] = {}
     for record in records:
-        time = to_canonical(record["eventTime"]) if isinstance(record, dict) and "eventTime" in record else None
-        if time is None or _verdict(wanted.controls, record.get("eventSource") or "", record.get("eventName") or ""):
+        if not isinstance(record, dict):
             continue
-        day = dt.date.fromisoformat(time[:10])
-        days[day] = days.get(day, 0) + 1
+        said = [_plain_member(record, name) for name in ("eventTime", "eventSource", "eventName")]
+        texts = ["" if one is None else one if isinstance(one, str) else json.dumps(one) for one in said]
+        time = to_canonical(texts[0])
+        if time is not None and _verdict(wanted.controls, texts[1], texts[2]) is None:
+            day = dt.date.fromisoformat(time[:10])
+            days[day] = days.get(day, 0) + 1
     return Recount(len(records), days)
+
+
+def _plain_member(members: dict[str, Any], name: str) -> Any:
+    """A member by its name, else by its name in another case, as the decoder takes it."""
+    if name in members:
+        return members[name]
+    return next((v for n, v in reversed(members.items()) if n.lower() == name.lower() and v is not None), None)
 
 
 def rebuild(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """CloudWatch Logs as a subscription filter and Firehose deliver them: nameless objects of documents back to back.
 
-Formats: FORMATS 4 (payload 4.1, bytes 4.2, keys 4.3) and 3.4, 3.5 for the session logs inside.
+Formats: docs/formats.md 4 (payload 4.1, bytes 4.2, keys 4.3) and 3.4, 3.5 for the session logs inside.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ _NAME = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.[^/]*)?",
     re.ASCII | re.DOTALL,
 )
+# Firehose names an object after the arrival of its oldest record and fills it for up to 15 minutes.
+LEAD = dt.timedelta(minutes=30)
 # `2026/03/02/01/`, `logs2026/03/02/01/` (a prefix without its slash), `year=2026/month=03/day=02/...`.
 _DAY_FOLDER = re.compile(r"(?:.*[^0-9])?(?:year=)?(\d{4})/(?:month=)?(\d\d)/(?:day=)?(\d\d)/(?:.*/)?", re.DOTALL)
-_YEAR_OR_MONTH = re.compile(r"(?:.*[^0-9])?(?:year=)?(\d{4})/(?:(?:month=)?(\d\d)/)?", re.DOTALL)
+_MONTH_FOLDER = re.compile(r"(?:.*[^0-9])?(?:year=)?(\d{4})/(?:month=)?(\d\d)/", re.DOTALL)
 _ERRORS = re.compile(
     r"(?:^|/)(?:[^/]*)(processing-failed|decompression-failed|format-conversion-failed|AmazonOpenSearchService-failed|"
-    r"splunk-failed|http-endpoint-failed)",
+    r"splunk-failed|http-endpoint-failed)(?=[/\d])",
 )
 
 COLUMNS = (
@@ -120,7 +122,8 @@ def _delivery_time(name: str) -> dt.datetime | None:
 
 
 def descend(folder: str, days: frozenset[dt.date], controls: Controls) -> Descent:
-    """Year, month and day folders of other dates are not entered; any other folder may hold a date further down."""
+    """Month and day folders of other dates are not entered; any other folder may hold a date further down:
+    `retail2020/` may be the year 2020 or a prefix, and one call tells."""
     del controls  # a Firehose key names neither account nor region
     if error := _ERRORS.search(folder):
         return Descent(ignored=f"Firehose error output ({error[1]})")
@@ -130,19 +133,23 @@ def descend(folder: str, days: frozenset[dt.date], controls: Controls) -> Descen
 def _may_hold(folder: str, days: frozenset[dt.date]) -> bool:
     if (day_folder := _day_folder(folder)) is not None:
         return day_folder[0] in days
-    if match := _YEAR_OR_MONTH.fullmatch(folder):
-        return any(int(match[1]) == d.year and (match[2] is None or int(match[2]) == d.month) for d in days)
+    if match := _MONTH_FOLDER.fullmatch(folder):
+        return (int(match[1]), int(match[2])) in {(day.year, day.month) for day in days}
     return True
 
 
 def recount(data: bytes, wanted: Wanted) -> Recount:
-    """The audit's own count, by the plain gzip and json modules; sound objects only."""
+    """The audit's own count, by the plain gzip and json modules; an error for what they do not take as it stands."""
     groups = LogGroups(wanted)
     found, days = 0, dict[dt.date, int]()
     for document in _plain_documents(data):
+        said = [document["messageType"], *(document.get(name, "") for name in ("owner", "logGroup", "logStream"))]
         events = document.get("logEvents", [])
+        if not (isinstance(events, list) and all(isinstance(text, str) for text in said)):
+            raise ValueError("a document that is not as foreseen")
+        kind, owner, group, _stream = said
         found += len(events)
-        if document["messageType"] == "CONTROL_MESSAGE" or groups.judge(document["owner"], document["logGroup"])[0]:
+        if kind == "CONTROL_MESSAGE" or groups.judge(owner, group)[0]:
             continue
         for event in events:
             day = dt.datetime.fromtimestamp(int(event["timestamp"]) / 1000, UTC).date()
@@ -152,7 +159,7 @@ def recount(data: bytes, wanted: Wanted) -> Recount:
 
 def _plain_documents(data: bytes) -> Iterator[dict[str, Any]]:
     while data[:2] == b"\x1f\x8b":
-        data = gzip.GzipFile(fileobj=io.BytesIO(re.sub(rb"\n(?=\x1f\x8b\x08)", b"", data))).read()
+        data = gzip.GzipFile(fileobj=io.BytesIO(re.sub(rb"[\n\r \t]+(?=\x1f\x8b\x08)", b"", data))).read()
     text, position, parse = data.decode(), 0, json.JSONDecoder().raw_decode
     while position < len(text):
         if text[position] in " \r\n\t,\0":
@@ -176,4 +183,5 @@ SOURCE = Source(
     descend=descend,
     decode=decode_documents,
     recount=recount,
+    lead=LEAD,
 )
