@@ -1,0 +1,1 @@
+"""The edge: stores, ORC, version folders, listings."""

@@ -1,0 +1,1 @@
+"""Pure functions: bytes and Arrow in and out; no dagster, no files, seconds."""

@@ -1,0 +1,1 @@
+"""Nouns: days, controls, columns, manifests."""

@@ -1,0 +1,1 @@
+"""One file a log: keys, records, and golden files."""
