@@ -1,0 +1,68 @@
+"""Worker processes: results in order, errors whole; and whose scratch folders are removed."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from loglake_dagster.engines.pool import open_workers
+from loglake_dagster.engines.readready import materialize_readready
+from loglake_dagster.errors import LogLakeError, RecordError
+from loglake_dagster.sources.cloudtrail import SOURCE
+from loglake_dagster_tests.engines.deliveries import events, trail_file
+from loglake_dagster_tests.engines.made_lake import made_lake, trail_of
+from loglake_dagster_tests.made import DAY
+
+
+def squared(number: int) -> int:
+    return number * number
+
+
+def refuse(number: int) -> int:
+    raise RecordError(f"$.n{number}", "a number", "none")
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_results_come_in_the_order_of_the_items(count: int) -> None:
+    with open_workers(count) as workers:
+        assert workers.ordered(squared, [(n,) for n in range(20)]) == [n * n for n in range(20)]
+        assert workers.ordered(squared, []) == []
+        assert dict(workers.unordered(squared, [(7,), (8,)])) == {0: 49, 1: 64}
+        with pytest.raises(RecordError) as caught:
+            workers.ordered(refuse, [(3,)])
+    assert str(caught.value) == "$.n3: expected a number, got none"
+    assert (caught.value.path, caught.value.expected, caught.value.got) == ("$.n3", "a number", "none")
+
+
+def test_a_worker_that_was_ended_is_an_error_in_words() -> None:
+    with open_workers(2) as workers, pytest.raises(LogLakeError) as caught:
+        workers.ordered(os._exit, [(9,)])
+    assert str(caught.value) == (
+        "a worker process was ended from outside, as systems do when memory runs out; run again with fewer workers "
+        "(engine.workers) or smaller parts (engine.part_bytes)"
+    )
+
+
+# -- scratch --------------------------------------------------------------------------------------------
+
+
+def test_scratch_of_the_dead_is_removed_and_that_of_the_living_is_not(tmp_path: Path) -> None:
+    """A lock tells them apart, not a process id: those of another container mean nothing here."""
+    trail_file(trail_of(tmp_path), events(4))
+    scratch = tmp_path / "lake" / ".scratch"
+    dead, living = scratch / "1-dead", scratch / "999999999-living"
+    for folder in (dead, living):
+        folder.mkdir(parents=True)
+        (folder / "part-00000-x.orc").write_bytes(b"half a part")
+    held = os.open(living, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        materialize_readready(made_lake(tmp_path), SOURCE, DAY).raise_if_refused()
+        assert [one.name for one in scratch.iterdir()] == [living.name]
+        assert (living / "part-00000-x.orc").exists()
+    finally:
+        os.close(held)
+    trail_file(trail_of(tmp_path), events(4, 10), nonce="NEW")
+    materialize_readready(made_lake(tmp_path), SOURCE, DAY)
+    assert list(scratch.iterdir()) == []

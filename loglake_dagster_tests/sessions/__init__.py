@@ -1,0 +1,1 @@
+"""Tests of the sessions table: its join, its statuses, and when it is made again."""
