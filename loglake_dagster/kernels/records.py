@@ -19,7 +19,7 @@ import pyarrow as pa
 from loglake_dagster.errors import ObjectError, RecordError, quote
 from loglake_dagster.kernels.flatten import Flattener, Oddity
 from loglake_dagster.kernels.frame import array_of_member, split_documents, split_elements
-from loglake_dagster.kernels.inflate import inflate
+from loglake_dagster.kernels.inflate import Inflated, inflate
 from loglake_dagster.kernels.times import not_canonical, to_canonical
 from loglake_dagster.lake.schema import SOURCE_ORDINAL
 from loglake_dagster.lake.source import OBJECT_PLACE, Damage, Decoded, ObjectAccount, Reject, Wanted
@@ -88,17 +88,42 @@ class RecordsDecoder:
         """(records, their own bytes) of an object; a record is None where only its bytes are known yet."""
         inflated = inflate(data, limit_bytes)
         account.damage, account.notes = inflated.damage, _member_notes(inflated.members)
-        for text in inflated.texts:
+        texts, foreign = self._whole_texts(inflated), list[tuple[bytes, ObjectError]]()
+        for text in texts:
             if len(text) <= WHOLE_PARSE_BYTES and _is_utf8(text):
                 try:
                     yield self._decode_typed(text), _lazy_raws(text, self._decode_raw)
                     continue
                 except _UNFORESEEN:
                     pass
-            pieces = self._split(text, account)
+            try:
+                pieces = self._split(text, account)
+            except ObjectError as error:
+                foreign.append((text, error))
+                continue
             for start in range(0, len(pieces), BATCH_RECORDS):
                 batch = pieces[start : start + BATCH_RECORDS]
                 yield [self._foreseen(piece) for piece in batch], batch.__getitem__
+        if foreign and len(foreign) == len(texts):
+            raise foreign[0][1]
+        if foreign:
+            share = sum(len(text) for text, _error in foreign) / sum(map(len, texts))
+            account.damage = account.damage or Damage(foreign[0][1].reason, share)
+
+    def _whole_texts(self, inflated: Inflated) -> list[bytes]:
+        """The texts of the members. Gzip's own meaning of several is one text cut anywhere: they are one again where
+        not each is a whole file by itself."""
+        texts = inflated.texts
+        if len(texts) < 2 or inflated.damage is not None or all(map(self._is_file, texts)):
+            return texts
+        return [b"".join(texts)]
+
+    def _is_file(self, text: bytes) -> bool:
+        try:
+            self._decode_raw(text)
+        except _UNFORESEEN:
+            return _has_no_member(text, self._member)
+        return True
 
     def _foreseen(self, piece: bytes) -> Any:
         """The record, if it has the foreseen shape; else None."""

@@ -290,6 +290,41 @@ def test_a_corrupt_member_costs_its_records_and_is_sized():
     assert account.notes == ("3 gzip members",)
 
 
+FOREIGN = "not a log of records: expected {\"Records\": [...]}, got b'hello'"
+
+
+@pytest.mark.parametrize("texts", [(log(compact(SOUND)), b"hello"), (b"hello", log(compact(SOUND)))])
+def test_a_member_that_is_no_log_costs_itself_and_not_the_records_of_another(texts):
+    """Found by the fuzz run: the object was unreadable, and yet its rows landed; no day with it could be published."""
+    rows, account = decode_one(b"".join(map(member, texts)))
+    assert [row["name"] for row in rows] == ["x"]
+    assert (account.found, account.error) == (1, None)
+    assert account.damage == Damage(STRAY, 5 / len(b"".join(texts)))
+
+
+def test_a_member_that_is_no_log_beside_a_corrupt_one_costs_itself():
+    corrupt = member(log(compact(SOUND)))[:-8] + b"\0" * 8
+    for data in (b"hello", log(compact(SOUND))), (log(compact(SOUND)), b"hello"):
+        rows, account = decode_one(b"".join(map(member, data)) + corrupt)
+        assert [row["name"] for row in rows] == ["x"]
+        assert (account.found, account.error) == (1, None)
+        assert account.damage.reason == "corrupt gzip (incorrect checksum found)"
+
+
+def test_members_without_any_log_are_an_error():
+    _rows, account = decode_one(member(b"hello") + member(b" world") + b"junk")
+    assert (account.error.reason, account.found) == (FOREIGN, 0)
+
+
+@pytest.mark.parametrize("place", [5, 30, 80, -1])
+def test_a_text_may_go_on_in_the_next_gzip_member(place):
+    """That is what several members mean to gzip; a tool that packs in blocks cuts anywhere."""
+    text = log(compact(SOUND), compact({**SOUND, "eventName": "b"}))
+    rows, account = decode_one(member(text[:place]) + member(text[place:]))
+    assert [row["name"] for row in rows] == ["x", "b"]
+    assert (account.damage, account.error, account.notes) == (None, None, ("2 gzip members",))
+
+
 def test_a_time_with_a_fraction_or_an_offset_is_a_row_and_comes_back():
     record = {**SOUND, "eventTime": "2026-03-02T01:02:03.987+00:30"}
     (row,), account = decode_one(log(compact(record)))
