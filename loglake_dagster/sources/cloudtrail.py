@@ -35,9 +35,10 @@ _KEY = re.compile(
 _FILE = re.compile(
     r"\d{12}_CloudTrail(?:-[A-Za-z]+)?_[a-z0-9-]+_(?P<time>\d{8}T\d{4}Z)_?[A-Za-z0-9]+\.json(?:\.gz)?", re.ASCII
 )
+# What looks like no region is entered like any other folder: a prefix may itself go through `AWSLogs/`.
 _FOLDERS = re.compile(
     r"(?:.*/)?AWSLogs(?:/o-[a-z0-9]{10,32})?/(?P<account>\d{12})/"
-    r"(?:(?P<folder>[^/]+)/(?:(?P<region>[^/]+)/(?P<below>.*))?)?",
+    r"(?:(?P<folder>[^/]+)/(?:(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)/(?P<below>.*))?)?",
     re.ASCII | re.DOTALL,
 )
 _LOG_FILE = re.compile(r".+\.json(?:\.gz)?", re.DOTALL)
