@@ -3,10 +3,12 @@ Markdown and HTML a tag does. What is stored stays verbatim; only what is shown 
 
 from __future__ import annotations
 
-import html
+import re
 import unicodedata
 
 CELL = 200
+_ACTIVE = frozenset("&<>\"'|`*_[]()!#~\\")
+_ADDRESS = re.compile(r"(https?:/|www)(?=[/.])", re.IGNORECASE)
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
@@ -28,11 +30,12 @@ def _escaped(character: str) -> str:
 
 
 def markdown_cell(value: object, limit: int = CELL) -> str:
-    """Text for a cell of a Markdown table that a browser renders: no tag, link or column break can begin in it."""
+    """Text for a cell of a Markdown table that a browser renders: no tag, column break or link to a site can begin in
+    it. A bare address would become a link too, so that an invisible joiner stands in it."""
     text = terminal_text(value)
     text = text if len(text) <= limit else text[: limit - 3] + "..."
-    text = html.escape(text, quote=True).replace("|", "&#124;")
-    return "".join(f"&#{ord(c)};" if c in "`*_[]()!#~\\" else c for c in text)
+    text = "".join(f"&#{ord(c)};" if c in _ACTIVE else c for c in text)  # in one go: no escape is escaped again
+    return _ADDRESS.sub(r"\1&#8288;", text)
 
 
 def markdown_table(header: tuple[str, ...], rows: list[tuple[object, ...]], limit: int = CELL) -> str:

@@ -1,10 +1,14 @@
 """Log content is written by strangers: what the web UI renders of it can begin no tag, link, column or escape."""
 
 import datetime as dt
+import html
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from loglake_dagster.kernels.safe_text import markdown_cell, markdown_table, terminal_text
 from loglake_dagster_tests.assets.sample import CLOUDTRAIL, CLOUDWATCH, opened_project, values
 from loglake_dagster_tests.engines.deliveries import event, firehose_file, put, trail_file
 from loglake_dagster_tests.made import document, log_event, member
@@ -20,7 +24,7 @@ feeds:
   - {{source: cloudtrail, uri: "./{FOLDER}"}}
   - {{source: cloudwatch, uri: ./firehose, log_groups: {{session: [/ssm/sessions]}}}}
 """
-ACTIVE = re.compile(r"[<>`]|\]\(|[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+ACTIVE = re.compile(r"[<>`]|\]\(|[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]|https?://|www\.", re.IGNORECASE)
 
 
 def start_session(number, **fields):
@@ -30,7 +34,7 @@ def start_session(number, **fields):
         eventSource="ssm.amazonaws.com",
         eventName="StartSession",
         userIdentity={"type": "IAMUser", "arn": f"arn:{HOSTILE}"},
-        requestParameters={"target": HOSTILE, "reason": HOSTILE},
+        requestParameters={"target": HOSTILE, "reason": "HTTPS://evil.example/ http://e www.evil.example"},
         **fields,
     )
 
@@ -57,6 +61,7 @@ def test_the_hostile_text_came_through(shown):
     assert shown["sessions"]["dagster/partition_row_count"] == 2
     assert shown["sessions"]["captured"] == shown["sessions"]["not_started"] == 1
     assert "alert&#40;1&#41;" in shown["sessions"]["first_sessions"]
+    assert "/evil.example/" in shown["sessions"]["first_sessions"]
     assert "alert&#40;1&#41;" in shown[CLOUDWATCH]["by_account_and_region"]
     assert "alert%285%29" in shown[CLOUDWATCH]["missing_objects"]
     assert "alert%284%29" in shown[CLOUDTRAIL]["missing_objects"]
@@ -80,3 +85,14 @@ def test_no_rendered_table_holds_anything_that_acts(shown, table, name):
     lines = text.splitlines()
     assert len(lines) >= 3
     assert {line.count("|") for line in lines} == {lines[0].count("|")}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=100))
+def test_what_is_read_in_a_cell_is_the_text(text):
+    """Once an apostrophe was read as &#x27;: its escape had been escaped again."""
+    assert html.unescape(markdown_cell(text)).replace("\u2060", "") == terminal_text(text)
+
+
+def test_the_end_of_a_long_object_name_is_not_cut():
+    uri = "s3://bucket/" + "a" * 1024 + "/name.json.gz"
+    assert uri.removeprefix("s3://bucket/") in markdown_table(("object",), [(uri,)], limit=4000)

@@ -127,6 +127,18 @@ def test_log_events_are_of_the_day_of_their_own_milliseconds(tmp_path: Path) -> 
     assert late.as_uri() in {row["source_object"] for row in rows}
 
 
+def test_an_object_that_firehose_began_before_midnight_is_read(tmp_path: Path) -> None:
+    """It is named after its oldest record and filled for a while; half an hour before midnight is far enough."""
+    for nonce, (at, event_id) in enumerate(
+        [("23:29:59", "too early"), ("23:30:00", "half past"), ("23:59:59", "last")]
+    ):
+        firehose_file(firehose_of(tmp_path), [document(log_event(id=event_id))], f"2026-03-01T{at}", nonce)
+    lake = made_lake(tmp_path)
+    result = materialize_readready(lake, cloudwatch.SOURCE, DAY)
+    assert [row["eventid"] for row in rows_of(lake, cloudwatch.TABLE.name)] == ["half past", "last"]
+    assert (result.objects_read, result.coverage.ratio) == (2, 1.0)
+
+
 # -- several feeds --------------------------------------------------------------------------------------
 
 

@@ -299,6 +299,17 @@ def test_chunks_stand_in_the_order_of_their_log_events(tmp_path: Path) -> None:
     )
 
 
+def test_chunks_of_one_moment_stand_in_the_order_of_their_objects_whichever_landed_first(tmp_path: Path) -> None:
+    lake = made_lake(tmp_path)
+    for nonce in (3, 1, 2):
+        chunk = logged("a-1", ("2026-03-02T09:00:01", f'{{"sessionId":"a-1","sessionData":["{nonce}"]}}'))
+        other = document(log_event(id=f"{nonce}"), logStream=f"b{nonce}-1")
+        land(lake, tmp_path, [start("a-1")], [other, chunk.replace(b"00:01 0", b"00:01 %d" % nonce)], nonce=nonce)
+    materialize_sessions(lake, DAY, NOON)
+    (row,) = [row for row in read_sessions(lake, DAY) if row["sessionowner"] == "a"]
+    assert (row["sessiondata"], row["chunks"]) == ("1\n2\n3", 3)
+
+
 def test_a_chunk_that_firehose_delivered_twice_is_there_once(tmp_path: Path) -> None:
     chunk = streamed("a-1", "2026-03-02T09:00:01", ["$ once"])
     assert transcript(tmp_path, chunk, chunk)["sessiondata"] == "$ once"

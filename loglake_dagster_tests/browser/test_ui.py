@@ -1,0 +1,97 @@
+"""What a person sees in the web UI: the lineage, a day, its check green or red, and hostile text as text."""
+
+import re
+
+import pytest
+
+from loglake_dagster_tests.assets.sample import ASSETS, CLOUDTRAIL
+from loglake_dagster_tests.browser.server import ATTACK, HOSTILE, RED, SOUND
+from loglake_dagster_tests.browser.ui import open_check_partitions, open_lineage, open_partition
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_lineage_shows_the_five_assets(page):
+    graph = open_lineage(page)
+    shown = graph.text_content()
+    for asset in ASSETS:
+        assert asset in shown
+    for group in ("raw", "readready", "sessions"):
+        assert page.get_by_text(group, exact=True).first.is_visible()
+
+
+def test_a_days_page_shows_rows_and_coverage(page):
+    text = open_partition(page, CLOUDTRAIL, SOUND).inner_text()
+    shown = dict(re.findall(r"^([a-z_/]+)\n\t?\n([^\n]+)$", text, re.M))
+    assert shown["dagster/partition_row_count"] == "2915"
+    assert shown["coverage"].startswith("0.99931")
+    assert shown["landed"] == "2917"
+    assert re.search(r"218007301253\s+us-east-1\s+2917\s+2919\s+2\s+99.93%", text)
+    assert "Made22f56333ffdc.json.gz" in text
+    assert "Materialized" in text
+
+
+def test_a_checks_page_shows_each_day_green_or_red(page):
+    open_check_partitions(page, CLOUDTRAIL)
+    text = page.locator("body").inner_text()
+    assert "Failed (1)" in text
+    assert "Passed (3)" in text
+    page.get_by_text(RED).first.click()
+    page.get_by_text("Target materialization").wait_for()
+    day = page.locator("body").inner_text()
+    assert f"{CLOUDTRAIL} {RED}: landed 0 of 12 source events (0.00%), at least 90% are asked for; not published" in day
+    assert "DAMAGED000000000.json.gz" in day
+    page.get_by_text(SOUND).first.click()
+    page.get_by_text("landed 2917 of 2919 source events (99.93%)").wait_for()
+
+
+def test_a_day_behind_a_shut_gate_is_not_materialized(page):
+    page.goto(f"/assets/{CLOUDTRAIL}?view=partitions&partition={RED}", wait_until="domcontentloaded")
+    page.get_by_text("Failed (1)").wait_for()
+    page.get_by_text("Materialized (3)").wait_for()
+
+
+def test_the_preview_of_sessions_runs_nothing_that_a_log_holds(page):
+    """The page's own fixture sees to it that no dialog was opened."""
+    body = open_partition(page, "sessions", HOSTILE)
+    preview = body.locator("tr", has_text="first_sessions").last
+    preview.scroll_into_view_if_needed()
+    preview.get_by_text("</td><script>alert(1)</script><img src=x onerror=alert(2)>").first.wait_for()
+    visible = preview.inner_text()
+    assert ATTACK.partition("\x1b")[0] in visible
+    assert "\\x1b[31m" in visible
+    assert "\x1b" not in visible
+    assert preview.locator("script, img, iframe, object, svg, style, form").count() == 0
+    assert [link.get_attribute("href") for link in preview.locator("a").all()] == []
+    assert page.locator("[onerror], [src='x']").count() == 0
+
+
+@pytest.mark.parametrize("name", ["by_account_and_region", "missing_objects"])
+def test_the_coverage_tables_run_nothing_either(page, name):
+    body = open_partition(page, "from_cloudwatch_readready", HOSTILE)
+    table = body.locator("tr", has_text=name).last
+    assert "alert" in table.inner_text()
+    assert table.locator("script, img, a").count() == 0
+    assert page.locator("[onerror], [src='x']").count() == 0
+
+
+def test_the_picture_of_the_lineage(page, tmp_path):
+    open_lineage(page)
+    data = page.screenshot(path=tmp_path / "lineage.png")
+    assert data.startswith(PNG)
+    assert (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (1600, 900)
+    assert 20_000 < len(data) < 500_000
+
+
+def test_a_day_can_be_materialized_from_the_ui(page):
+    """The button, the daemon's queue and a process of its own, as after `make up`."""
+    page.goto("/assets/from_cloudwatch_raw?view=partitions", wait_until="domcontentloaded")
+    page.get_by_role("button", name="Materialize").first.click()
+    dialog = page.locator(".bp5-dialog, [role=dialog]").first
+    dialog.wait_for()
+    dialog.locator("input[type=text]").first.fill("2023-07-14")
+    dialog.locator("input[type=text]").first.press("Tab")
+    dialog.get_by_role("button", name="Launch").click()
+    page.goto("/assets/from_cloudwatch_raw?view=partitions&partition=2023-07-14", wait_until="domcontentloaded")
+    page.get_by_text("new_partitions").wait_for(timeout=120_000)
