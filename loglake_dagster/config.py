@@ -311,6 +311,7 @@ def _settings(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -
     lake = _uri(path, ("lake",), parsed.lake, lines)
     feeds = _feeds(path, parsed, lines)
     _refuse_shared_folders(path, lake, feeds, lines)
+    _refuse_feeds_in_feeds(path, feeds, lines)
     controls = {f.name: Rule(**getattr(parsed.controls, f.name).model_dump()) for f in fields(Controls)}
     return Settings(
         file=path,
@@ -356,6 +357,20 @@ def _feeds(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -> t
         roles = feed.log_groups.model_dump() if feed.log_groups else {}
         feeds[name] = Feed(name, feed.source, _uri(path, ("feeds", place, "uri"), feed.uri, lines), roles)
     return tuple(feeds.values())
+
+
+def _refuse_feeds_in_feeds(path: Path, feeds: tuple[Feed, ...], lines: Mapping[tuple[Any, ...], int]) -> None:
+    """An object belongs to one feed: of two that see it, one would have its settings passed over."""
+    for place, feed in enumerate(feeds):
+        for other in feeds[:place]:
+            one, two = f"{feed.uri.removeprefix('file://')}/", f"{other.uri.removeprefix('file://')}/"
+            if feed.source == other.source and (one.startswith(two) or two.startswith(one)):
+                raise ConfigError(
+                    f"{path}:{lines['feeds', place]}: feeds[{place}].uri: expected a place that no other "
+                    f"{feed.source} feed reads, got {feed.uri} (feed {other.name} reads {other.uri})",
+                    file=str(path),
+                    key=f"feeds[{place}].uri",
+                )
 
 
 def _refuse_shared_folders(

@@ -230,6 +230,9 @@ def test_a_file_that_is_none(file, text, message):
          "4: feeds[1].uri: expected a path, got 'a\\x00b' (embedded null byte)"),
         ("- {source: cloudtrail, uri: lake/raw}",
          "4: feeds[1].uri: expected a place outside the lake, got /lake/raw (the lake is /lake)"),
+        ("- {source: cloudtrail, uri: landing/AWSLogs}",
+         "4: feeds[1].uri: expected a place that no other cloudtrail feed reads, got /landing/AWSLogs (feed "
+         "cloudtrail reads /landing)"),
         ("- {source: cloudtrail, uri: .}",
          "4: feeds[1].uri: expected a place outside the lake, got  (the lake is /lake)"),
         ("catalog: {path: 's3://b/c.db'}",

@@ -1,6 +1,8 @@
 """Runs started from the command line: through Dagster, in this process, into the same history that the UI shows."""
 
 import datetime as dt
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,8 @@ from loglake_dagster.sources import SOURCES, cloudtrail, cloudwatch
 # For a settings file that has no dagster.yaml beside it.
 DEFAULT_INSTANCE = "telemetry: {enabled: false}\n"
 OUR_ERRORS = f"{LogLakeError.__module__}."
+# Host and process of a run that the command line executes itself.
+PROCESS_TAG = "loglake/process"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -65,6 +69,7 @@ def run_days(definitions: dg.Definitions, runs: Sequence[DayRun], as_of: dt.date
     """Runs them one after the other in DAGSTER_HOME's instance; a failed run does not keep the next from starting."""
     job = definitions.resolve_job_def(DAY_JOB)
     with dg.DagsterInstance.get() as instance:
+        _end_dead_runs(instance)
         for run in runs:
             config: dict[str, Any] = dict(QUIET)
             if as_of is not None and (not run.assets or TABLE.name in run.assets):
@@ -74,9 +79,24 @@ def run_days(definitions: dg.Definitions, runs: Sequence[DayRun], as_of: dt.date
                 partition_key=run.day.isoformat(),
                 asset_selection=[dg.AssetKey(name) for name in run.assets] or None,
                 run_config=config,
+                tags={PROCESS_TAG: _process(os.getpid())},
                 raise_on_error=False,
             )
             yield _outcome(run, result)
+
+
+def _end_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Marks runs as failed whose process was killed: Dagster watches runs that it launched itself, and one that stays
+    `started` for ever keeps the next from the queue's only place."""
+    host = socket.gethostname()
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        name, _colon, process = run.tags.get(PROCESS_TAG, "").partition(":")
+        if name == host and not Path("/proc", process).exists():
+            instance.report_run_failed(run, "The process of this run was killed. Nothing of it was published.")
+
+
+def _process(pid: int) -> str:
+    return f"{socket.gethostname()}:{pid}"
 
 
 def _outcome(run: DayRun, result: dg.ExecuteInProcessResult) -> RunOutcome:

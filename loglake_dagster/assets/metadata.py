@@ -63,6 +63,7 @@ def readready_metadata(result: ReadreadyResult) -> dict[str, Any]:
         "objects": totals.objects,
         "objects_read": result.objects_read,
         "recounted_objects": result.audit.recounted,
+        "not_recounted_objects": result.audit.not_recounted,
         "dagster/uri": result.location,
         "version": manifest.version,
         "is_new_version": result.is_new,

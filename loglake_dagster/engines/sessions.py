@@ -19,7 +19,7 @@ from loglake_dagster.io.orc import read_part
 from loglake_dagster.lake.manifest import Manifest, recipe_of
 from loglake_dagster.lake.partition import ONE_DAY, UTC
 from loglake_dagster.sessions.query import SESSIONS_SQL
-from loglake_dagster.sessions.record import STATUSES, TABLE
+from loglake_dagster.sessions.record import DOCUMENTS, STATUSES, TABLE
 from loglake_dagster.sources import cloudtrail, cloudwatch
 
 
@@ -57,7 +57,9 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
     }
     versions = {name: base.manifest.version for name, base in inputs.items() if base is not None}
     quality = lake.settings.quality
-    recipe = recipe_of({"sql": SESSIONS_SQL, "sla": quality.sla_minutes, "columns": TABLE.column_names})
+    recipe = recipe_of(
+        {"sql": SESSIONS_SQL, "sla": quality.sla_minutes, "columns": TABLE.column_names, "documents": DOCUMENTS}
+    )
     published = lake.published(TABLE.name, day)
     absent = _absent(inputs, day)
     if published is not None and _is_settled(published, recipe, versions, as_of):
@@ -160,11 +162,13 @@ def _absent(inputs: Mapping[str, BaseVersion | None], day: dt.date) -> tuple[str
 
 
 def _is_settled(published: BaseVersion, recipe: str, versions: Mapping[str, str], as_of: dt.datetime) -> bool:
-    """Whether joining again would give the same rows: only `pending` depends on the clock."""
+    """Whether joining again would give the same rows: as time goes on, only `pending` can become something else."""
     manifest = published.manifest
     if manifest.recipe != recipe or dict(manifest.inputs) != dict(versions):
         return False
-    return manifest.as_of == as_of or count_statuses(published)["pending"] == 0
+    if manifest.as_of is None or as_of < manifest.as_of:
+        return False
+    return as_of == manifest.as_of or count_statuses(published)["pending"] == 0
 
 
 def _audit(version: BaseVersion) -> Counter[str]:

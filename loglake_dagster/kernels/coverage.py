@@ -147,6 +147,12 @@ def _lack(entry: ObjectEntry, models: dict[object, SizeModel], counted: int = 0)
     lost = 0
     if 0 < entry.lost_share < 1:
         lost = max(1, round((entry.landed + entry.duplicate) * entry.lost_share / (1 - entry.lost_share)))
+    if entry.state == "partly_read":
+        here = entry.landed + entry.duplicate + entry.rejected
+        if entry.lost_share == 0:
+            # Cut off at an unknown place: no less is missing than a typical object of that day's folder has more.
+            lost = max(lost, round((models.get(entry.delivery_day) or SizeModel(0.0, 0.0, 0.0)).typical) - here)
+        lost = max(lost, counted - here)
     if lost + entry.rejected == 0:
         return None
     reasons = ([entry.reason] if entry.reason else []) + ([f"{entry.rejected} rejected"] if entry.rejected else [])

@@ -24,6 +24,7 @@ NOT_LOGGABLE_DOCUMENTS = (
     "AWS-StartPortForwardingSessionToSocket",
 )
 DEFAULT_DOCUMENT = "SSM-SessionManagerRunShell"
+DOCUMENTS = (*NOT_LOGGABLE_DOCUMENTS, DEFAULT_DOCUMENT)
 
 COLUMNS = (
     Column(

@@ -265,6 +265,8 @@ _DECODER = RecordsDecoder(_FLATTENER, "Records", "eventTime", _judge, _derive)
 def recount(data: bytes, wanted: Wanted) -> Recount:
     """The audit's own count, by the plain gzip and json modules; their errors where the framing is odd."""
     document = json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+    if isinstance(document, dict) and sum(name.lower() == "records" for name in document) > 1:
+        raise ValueError("more than one list of records")
     records = document if isinstance(document, list) else _plain_member(document, "Records") or []
     days: dict[dt.date, int] = {}
     for record in records:

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from loglake_dagster_tests.assets.sample import PROJECT
 from loglake_dagster_tests.cli.process import Folder, clean_environment, demo_folder
@@ -75,13 +76,13 @@ def serve(folder: Folder) -> Iterator[str]:
         _end(process)
 
 
-def ask(address: str, query: str) -> dict[str, object]:
+def ask(address: str, query: str) -> dict[str, Any]:
     """The data of a GraphQL answer."""
     request = urllib.request.Request(
         f"{address}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
-        data: dict[str, object] = json.load(answer)["data"]
+        data: dict[str, Any] = json.load(answer)["data"]
     return data
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -196,3 +197,13 @@ def test_eleven_percent_of_a_days_events_in_unreadable_objects_are_estimated_wit
     coverage = measure_coverage(entries, [])
     assert coverage.landed == total - lost
     assert coverage.ratio == pytest.approx(1 - lost / total, abs=0.02)
+
+
+def test_an_object_that_was_cut_off_is_missing_what_others_of_its_folder_hold_more():
+    """Where a text was cut nobody can tell: a day of cut objects must not look whole."""
+    whole = [read(name, 100) for name in "abc"]
+    cut = replace(read("d", 30), state="partly_read", reason="truncated gzip", lost_share=0.0)
+    coverage = measure_coverage([*whole, cut], [])
+    assert (coverage.landed, coverage.expected) == (330, 400)
+    assert [(one.uri, one.estimated, one.is_estimate) for one in coverage.missing] == [("d", 70, True)]
+    assert measure_coverage([*whole, cut], [], {"d": 250}).expected == 550
