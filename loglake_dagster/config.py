@@ -311,7 +311,6 @@ def _settings(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -
     lake = _uri(path, ("lake",), parsed.lake, lines)
     feeds = _feeds(path, parsed, lines)
     _refuse_shared_folders(path, lake, feeds, lines)
-    _refuse_feeds_in_feeds(path, feeds, lines)
     controls = {f.name: Rule(**getattr(parsed.controls, f.name).model_dump()) for f in fields(Controls)}
     return Settings(
         file=path,
@@ -359,28 +358,26 @@ def _feeds(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -> t
     return tuple(feeds.values())
 
 
-def _refuse_feeds_in_feeds(path: Path, feeds: tuple[Feed, ...], lines: Mapping[tuple[Any, ...], int]) -> None:
-    """An object belongs to one feed: of two that see it, one would have its settings passed over."""
-    for place, feed in enumerate(feeds):
-        for other in feeds[:place]:
-            one, two = f"{feed.uri.removeprefix('file://')}/", f"{other.uri.removeprefix('file://')}/"
-            if feed.source == other.source and (one.startswith(two) or two.startswith(one)):
-                raise ConfigError(
-                    f"{path}:{lines['feeds', place]}: feeds[{place}].uri: expected a place that no other "
-                    f"{feed.source} feed reads, got {feed.uri} (feed {other.name} reads {other.uri})",
-                    file=str(path),
-                    key=f"feeds[{place}].uri",
-                )
+def _overlap(uri: str, other: str) -> bool:
+    """Whether one place is the other, or lies in it."""
+    one, two = f"{uri.rstrip('/')}/", f"{other.rstrip('/')}/"
+    return one.startswith(two) or two.startswith(one)
 
 
 def _refuse_shared_folders(
     path: Path, lake: str, feeds: tuple[Feed, ...], lines: Mapping[tuple[Any, ...], int]
 ) -> None:
-    """Raw and readready never share a folder: a lake inside a feed would be read as its own source."""
+    """Raw and readready never share a folder: a lake inside a feed would be read as its own source. An object belongs
+    to one feed of its source: of two that see it, one would have its settings passed over."""
     for place, feed in enumerate(feeds):
-        one, other = f"{lake.rstrip('/')}/", f"{feed.uri.rstrip('/')}/"
-        if one.startswith(other) or other.startswith(one):
+        words = ""
+        if _overlap(lake, feed.uri):
             words = f"expected a place outside the lake, got {feed.uri} (the lake is {lake})"
+        for other in feeds[:place]:
+            if not words and feed.source == other.source and _overlap(feed.uri, other.uri):
+                words = f"expected a place that no other {feed.source} feed reads, got {feed.uri} "
+                words += f"(feed {other.name} reads {other.uri})"
+        if words:
             raise _wrong(path, lines["feeds", place], f"feeds[{place}].uri", words)
 
 
