@@ -94,9 +94,7 @@ def _recipe(lake: Lake, source: Source) -> str:
             "version": source.version,
             "columns": source.table.column_names,
             "controls": settings.controls.as_facts(),
-            "log_groups": {
-                feed.name: dict(feed.log_groups) for feed in settings.feeds_of(source.name) if feed.log_groups
-            },
+            "log_groups": {feed.name: dict(feed.log_groups) for feed in settings.feeds_of(source.name)},
             "max_object_bytes": settings.engine.max_object_bytes,
         }
     )
