@@ -8,16 +8,21 @@ neighbours.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
+
 # An unterminated string is one token to the end of the text, even where that cuts an escape in two: rescanning from
 # each quote inside would be quadratic.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\],:]', re.DOTALL)
+_OBJECT_LINE = re.compile(rb"\n(?=\{)")
 _LINE_END_OR_OPEN = re.compile(rb"[\n{]")
 _SPACE = b" \t\r\n\0"
 _SEPARATORS = _SPACE + b",\xef\xbb\xbf"
+_parse_any = msgspec.json.Decoder(msgspec.Raw).decode
 _OPEN, _CLOSE = frozenset(b"{["), frozenset(b"}]")
 
 
@@ -33,13 +38,13 @@ class Span:
         return text[self.start : self.end]
 
 
-def split_documents(text: bytes) -> Iterator[Span]:
+def split_documents(text: bytes, start: int = 0) -> Iterator[Span]:
     """The values of a text that holds them back to back: `{..}{..}`, one a line, commas or NULs between.
 
     What stands between two bracketed values and is neither space nor comma is a span of its own, a line each: the
     caller says that it is not a document. Linear time.
     """
-    position = _skip(text, 0, _SEPARATORS)
+    position = _skip(text, start, _SEPARATORS)
     while position < len(text):
         if text[position] in _OPEN:
             end = _value_end(text, position)
@@ -50,6 +55,24 @@ def split_documents(text: bytes) -> Iterator[Span]:
             yield Span(position, end)
             position = end
         position = _skip(text, position, _SEPARATORS)
+
+
+def split_lines(text: bytes) -> Iterator[Span]:
+    """The values that `split_documents` gives, for documents that begin lines of their own: one that is no sound JSON
+    ends, at the latest, where a line begins with `{`. A bracket or a quote too few then costs its document and not the
+    next ones. Linear time: after a broken value the reading goes on at its last line."""
+    position: int | None = 0
+    while position is not None:
+        begin, position = position, None
+        for span in split_documents(text, begin):
+            starts = [found.end() for found in _OBJECT_LINE.finditer(text, span.start, span.end)]
+            if not starts or _is_sound(span.of(text)):
+                yield span
+                continue
+            for start, end in itertools.pairwise([span.start, *starts]):
+                yield from (Span(start + s.start, start + s.end, s.is_whole) for s in split_documents(text[start:end]))
+            position = starts[-1]
+            break
 
 
 def split_elements(text: bytes, start: int) -> Iterator[Span]:
@@ -93,6 +116,15 @@ def array_of_member(text: bytes, name: bytes) -> int | None:
         elif mark in _CLOSE:
             depth -= 1
     return None
+
+
+def _is_sound(text: bytes) -> bool:
+    """Whether the text is one JSON value, well-formed all through."""
+    try:
+        _parse_any(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _value_end(text: bytes, start: int) -> int | None:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loglake_dagster.kernels.flatten import Flattener
+from loglake_dagster.kernels.framing import Envelope
 from loglake_dagster.kernels.records import RecordsDecoder
 from loglake_dagster.kernels.session_id import split_session_id
 from loglake_dagster.kernels.times import to_canonical
@@ -259,7 +260,7 @@ def _session_name(json_text: str | None) -> str | None:
         return None
 
 
-_DECODER = RecordsDecoder(_FLATTENER, "Records", "eventTime", _judge, _derive)
+_DECODER = RecordsDecoder(_FLATTENER, Envelope("Records"), "eventTime", _judge, _derive)
 
 
 def recount(data: bytes, wanted: Wanted) -> Recount:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loglake_dagster.kernels.frame import array_of_member, split_documents, split_elements
+from loglake_dagster.kernels.frame import array_of_member, split_documents, split_elements, split_lines
 
 NASTY_TEXT = st.text(st.sampled_from('{}[],:"\\ \nax\u20ac\U0001f600'), max_size=12)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | NASTY_TEXT
@@ -46,6 +46,25 @@ def test_a_cut_costs_only_the_document_that_it_falls_into(documents, style, data
     assert texts(before, text) == packed[:-1]
     assert all(span.is_whole for span in before)
     assert (last.of(text), last.is_whole) == (packed[-1][:-cut], False)
+
+
+@given(st.lists(DOCUMENTS, max_size=4), STYLES, st.sampled_from([b"\n", b"\r\n", b"", b", ", b"\0"]))
+def test_sound_documents_split_by_line_as_they_do_without(documents, style, between):
+    text = between.join(json.dumps(one, **style).encode() for one in documents)
+    assert list(split_lines(text)) == list(split_documents(text))
+
+
+OBJECTS = st.dictionaries(NASTY_TEXT, VALUES, max_size=4).map(lambda one: json.dumps(one).encode())
+
+
+@given(st.lists(OBJECTS, max_size=3), OBJECTS, st.lists(OBJECTS, min_size=1, max_size=3), st.data())
+def test_a_line_that_is_cut_off_costs_itself_and_not_the_lines_after_it(before, broken, after, data):
+    cut = broken[: data.draw(st.integers(1, len(broken) - 1))]
+    text = b"\n".join([*before, cut, *after])
+    found = texts(split_lines(text), text)
+    assert found[: len(before)] == before
+    assert found[len(found) - len(after) :] == after
+    assert b"".join(found[len(before) : len(found) - len(after)]).strip() == cut.strip()
 
 
 @given(st.lists(VALUES, max_size=6), STYLES, st.binary(max_size=3).filter(lambda one: b"[" not in one))
@@ -147,4 +166,20 @@ def test_unsound_text_of_any_kind_takes_linear_time(before, piece):
     assert sum(span.end - span.start for span in split_documents(text)) <= len(text)
     assert sum(span.end - span.start for span in split_elements(text, 0)) <= len(text)
     array_of_member(text, b"Records")
+    assert time.perf_counter() - start < SLOW_SECONDS
+
+
+UNSOUND_LINES = {
+    **UNSOUND,
+    "lines that open objects": b"{\n",
+    "lines that open objects and strings": b'{"\n',
+    "lines that close what an earlier one opened": b'{"\n{"}}\n',
+}
+
+
+@pytest.mark.parametrize("piece", UNSOUND_LINES.values(), ids=UNSOUND_LINES.keys())
+def test_unsound_lines_of_any_kind_take_linear_time(piece):
+    text = piece * 100_000
+    start = time.perf_counter()
+    assert sum(span.end - span.start for span in split_lines(text)) <= len(text)
     assert time.perf_counter() - start < SLOW_SECONDS

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from loglake_dagster.errors import ObjectError
 from loglake_dagster.kernels import records as records_module
 from loglake_dagster.kernels.flatten import Flattener
+from loglake_dagster.kernels.framing import Envelope
 from loglake_dagster.kernels.records import RecordsDecoder
 from loglake_dagster.lake.source import Damage, Wanted
 from loglake_dagster_tests.kernels.shapes import ANY_JSON, COLUMNS, RECORDS, text_of
@@ -39,7 +40,7 @@ def no_columns(arrays):
     """Nothing is derived here."""
 
 
-DECODER = RecordsDecoder(FLATTENER, "Records", "eventTime", refused, no_columns)
+DECODER = RecordsDecoder(FLATTENER, Envelope("Records"), "eventTime", refused, no_columns)
 DROPPING = Wanted(log_groups={"any": ("*",)})
 
 
