@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from loglake_dagster.kernels.flatten import Flattener
 from loglake_dagster.kernels.framing import Envelope
+from loglake_dagster.kernels.plain import plain_member
 from loglake_dagster.kernels.records import RecordsDecoder
 from loglake_dagster.kernels.session_id import split_session_id
 from loglake_dagster.kernels.times import to_canonical
@@ -268,25 +269,18 @@ def recount(data: bytes, wanted: Wanted) -> Recount:
     document = json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
     if isinstance(document, dict) and sum(name.lower() == "records" for name in document) > 1:
         raise ValueError("more than one list of records")
-    records = document if isinstance(document, list) else _plain_member(document, "Records") or []
+    records = document if isinstance(document, list) else plain_member(document, "Records") or []
     days: dict[dt.date, int] = {}
     for record in records:
         if not isinstance(record, dict):
             continue
-        said = [_plain_member(record, name) for name in ("eventTime", "eventSource", "eventName")]
+        said = [plain_member(record, name) for name in ("eventTime", "eventSource", "eventName")]
         texts = ["" if one is None else one if isinstance(one, str) else json.dumps(one) for one in said]
         time = to_canonical(texts[0])
         if time is not None and _verdict(wanted.controls, texts[1], texts[2]) is None:
             day = dt.date.fromisoformat(time[:10])
             days[day] = days.get(day, 0) + 1
     return Recount(len(records), days)
-
-
-def _plain_member(members: dict[str, Any], name: str) -> Any:
-    """A member by its name, else by its name in another case, as the decoder takes it."""
-    if name in members:
-        return members[name]
-    return next((v for n, v in reversed(members.items()) if n.lower() == name.lower() and v is not None), None)
 
 
 def rebuild(row: Mapping[str, Any]) -> Mapping[str, Any]:
