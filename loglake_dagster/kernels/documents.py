@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from loglake_dagster.errors import ObjectError, RecordError, quote
 from loglake_dagster.kernels.frame import Span, array_of_member, split_documents, split_elements
+from loglake_dagster.kernels.framing import UNFORESEEN
 from loglake_dagster.kernels.inflate import inflate
 from loglake_dagster.kernels.session_id import split_session_id
 from loglake_dagster.kernels.times import YEARS, is_storable_ms
@@ -27,7 +28,6 @@ CONTROL = "control_message"
 SESSION_ROLE = "session"
 BATCH_EVENTS = 20_000
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
-_UNFORESEEN = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class LogEvent(msgspec.Struct, gc=False):
@@ -152,6 +152,11 @@ class LogGroups:
             self._known[owner, group] = self._judge(owner, group)
         return self._known[owner, group]
 
+    def judge_document(self, document: Document) -> tuple[str | None, str | None]:
+        """The same of a document; a control message is dropped whatever its group."""
+        verdict, role = self.judge(document.owner, document.logGroup)
+        return (CONTROL if document.messageType == "CONTROL_MESSAGE" else verdict), role
+
     def _judge(self, owner: str, group: str) -> tuple[str | None, str | None]:
         role = next((role for role, rule in self._roles if rule.admits(group)), None)
         if not self._accounts.admits(owner):
@@ -167,13 +172,13 @@ def _documents(text: bytes, account: ObjectAccount) -> Iterator[Document]:
     try:
         yield _read(text)
         return
-    except _UNFORESEEN:
+    except UNFORESEEN:
         pass
     for span in split_documents(text):
         piece = span.of(text)
         try:
-            yield _any_document(piece)
-        except _UNFORESEEN as error:
+            yield read_document(piece)
+        except UNFORESEEN as error:
             account.rejects.append(Reject.of(account.found, _no_document(error, piece, span), piece))
             account.found += 1
             if not span.is_whole:
@@ -186,17 +191,17 @@ def _read(piece: bytes) -> Document:
         document = _decode_document(piece)
         if all(is_storable_ms(event.timestamp) for event in document.logEvents):
             return document
-    except _UNFORESEEN:
+    except UNFORESEEN:
         pass
     return _decode_loose(piece)
 
 
-def _any_document(piece: bytes) -> Document:
+def read_document(piece: bytes) -> Document:
     """A document, even one that is no sound JSON because an event in it is none: the events are cut out by their
     brackets and the rest is parsed. msgspec's errors where it is no document, or is cut off."""
     try:
         return _read(piece)
-    except _UNFORESEEN:
+    except UNFORESEEN:
         start = array_of_member(piece, b"logEvents")
         if start is None:
             raise
@@ -227,7 +232,7 @@ def _any_event(piece: bytes, path: str) -> LogEvent:
     """A log event; a timestamp that is a numeric string is tolerated (docs/formats.md 4.1)."""
     try:
         loose = _decode_loose_event(piece)
-    except _UNFORESEEN as error:
+    except UNFORESEEN as error:
         raise RecordError(path, "a log event {id, timestamp in ms, message}", _words(error)) from None
     timestamp = loose.timestamp
     is_digits = isinstance(timestamp, str) and timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 20
@@ -238,18 +243,24 @@ def _any_event(piece: bytes, path: str) -> LogEvent:
     return LogEvent(timestamp, loose.message, loose.id, loose.extractedFields)
 
 
-def _add(draft: _Draft, document: Document, place: int, groups: LogGroups, account: ObjectAccount) -> None:
+def take_events(
+    document: Document, verdict: str | None, account: ObjectAccount
+) -> tuple[Sequence[int], Sequence[LogEvent]]:
+    """(ordinals, events) of a document's sound events, all of it counted: a `verdict` drops them under its name, those
+    that cannot be read are rejects."""
     count = len(document.logEvents)
     first, account.found = account.found, account.found + count
-    verdict, role = groups.judge(document.owner, document.logGroup)
-    if document.messageType == "CONTROL_MESSAGE":
-        verdict = CONTROL
     if verdict is not None:
         account.filtered[verdict] = account.filtered.get(verdict, 0) + count
-        return
-    ordinals, events = list(range(first, account.found)), document.logEvents
+        return (), ()
     if isinstance(document, _LooseDocument):
-        ordinals, events = _sound_events(document, first, account)
+        return _sound_events(document, first, account)
+    return range(first, account.found), document.logEvents
+
+
+def _add(draft: _Draft, document: Document, place: int, groups: LogGroups, account: ObjectAccount) -> None:
+    verdict, role = groups.judge_document(document)
+    ordinals, events = take_events(document, verdict, account)
     count = len(events)
     texts = draft.texts
     texts["owner"] += [document.owner] * count
@@ -278,7 +289,7 @@ def _session_columns(stream: str, message: str) -> tuple[str | None, ...]:
         if not message.startswith("{"):
             raise msgspec.DecodeError
         said = _decode_session(message)
-    except _UNFORESEEN:
+    except UNFORESEEN:
         owner, session = split_session_id(stream)
         return session, owner, None, None, None, None, message, "plain"
     owner, session = split_session_id(stream or said.sessionId or "")

@@ -34,7 +34,10 @@ Splitter = Callable[[bytes, ObjectAccount], Pieces]
 
 
 class Framing(Protocol):
-    """A way in which records stand in a text."""
+    """A way in which records stand in a text. `is_one_member` says that an object is one gzip member, always: a second
+    one is then worth a note."""
+
+    is_one_member: bool
 
     def parser(self, item: Any) -> Callable[[bytes], list[Any]]:
         """A parse of a whole well-formed text to its records, each an `item`; UNFORESEEN for any other text."""
@@ -48,6 +51,9 @@ class Framing(Protocol):
 
 class Envelope(Framing):
     """`{"<member>": [record, ...]}`, and bare arrays of records; several of them back to back too."""
+
+    # AWS's own validation calls a second member tampering (FORMATS 1.3).
+    is_one_member = True
 
     def __init__(self, member: str) -> None:
         self._member = member
@@ -132,6 +138,8 @@ Unwrap = Callable[[bytes, ObjectAccount], Pieces | None]
 class Documents(Framing):
     """JSON objects back to back: one alone, one a line, concatenated, pretty-printed. `unwrapper` makes, for what is
     wanted, what looks into each document first."""
+
+    is_one_member = False
 
     def __init__(self, unwrapper: Callable[[Wanted], Unwrap] | None = None) -> None:
         self._unwrapper = unwrapper

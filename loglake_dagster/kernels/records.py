@@ -99,7 +99,9 @@ class RecordsDecoder:
         """(records, their own bytes, their ordinals) of an object; a record is None where only its bytes are known
         yet."""
         inflated = inflate(data, limit_bytes)
-        account.damage, account.notes = inflated.damage, _member_notes(inflated.members)
+        account.damage = inflated.damage
+        if self._framing.is_one_member and inflated.members > 1:
+            account.notes = (f"{inflated.members} gzip members",)
         texts, foreign = self._whole_texts(inflated), list[tuple[bytes, ObjectError]]()
         for text in texts:
             if len(text) <= WHOLE_PARSE_BYTES and _is_utf8(text):
@@ -220,11 +222,6 @@ def _is_utf8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _member_notes(members: int) -> tuple[str, ...]:
-    """AWS's own validation calls a second member tampering (docs/formats.md 1.3): parsed, but said."""
-    return (f"{members} gzip members",) if members > 1 else ()
 
 
 def _event_day(record: bytes, time_field: str) -> dt.date | None:

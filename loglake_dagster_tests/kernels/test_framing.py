@@ -55,7 +55,7 @@ FORMS = {
 def test_every_form_gives_the_same_rows(data):
     rows, account = decode_one(data)
     assert [(row["source_ordinal"], row["count"]) for row in rows] == [(0, 0), (1, 1), (2, 2)]
-    assert (account.damage, account.error, account.rejects) == (None, None, [])
+    assert (account.damage, account.error, account.rejects, account.notes) == (None, None, [], ())
 
 
 def test_one_object_alone_is_one_record():
