@@ -10,7 +10,7 @@ import datetime as dt
 import os
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -22,7 +22,7 @@ from loglake_dagster.errors import ConfigError, LogLakeError, quote
 from loglake_dagster.lake.controls import Controls, Rule
 from loglake_dagster.lake.partition import parse_day
 from loglake_dagster.lake.settings import EngineSettings, Feed, OrcSettings, Quality, S3Settings, Settings
-from loglake_dagster.sources import SOURCES
+from loglake_dagster.sources import SOURCES, source_named
 
 FILE_NAME = "loglake.yaml"
 VARIABLE = "LOGLAKE_CONFIG"
@@ -66,8 +66,12 @@ Globs = Listed[Text]
 def _source(value: Any) -> str:
     names = [source.name for source in SOURCES]
     if value not in names:
-        raise ValueError(f"expected {' or '.join(repr(name) for name in names)}")
+        raise ValueError(f"expected {_one_of(list(map(repr, names)))}")
     return str(value)
+
+
+def _one_of(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 SourceName = Annotated[str, BeforeValidator(_source)]
@@ -351,8 +355,9 @@ def _feeds(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -> t
         name = feed.name or (f"{feed.source}-{same + 1}" if same else feed.source)
         if name in feeds:
             raise _wrong(path, line, f"feeds[{place}].name", f"expected a name of its own, got {quote(name)} twice")
-        if feed.log_groups is not None and feed.source != "cloudwatch":
-            raise _wrong(path, line, f"feeds[{place}].log_groups", "only a cloudwatch feed has log groups")
+        if feed.log_groups is not None and not source_named(feed.source).log_group_roles:
+            names = _one_of([source.name for source in SOURCES if source.log_group_roles])
+            raise _wrong(path, line, f"feeds[{place}].log_groups", f"only a {names} feed has log groups")
         roles = feed.log_groups.model_dump() if feed.log_groups else {}
         feeds[name] = Feed(name, feed.source, _uri(path, ("feeds", place, "uri"), feed.uri, lines), roles)
     return tuple(feeds.values())

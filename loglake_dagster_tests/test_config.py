@@ -9,9 +9,11 @@ from loglake_dagster.config import config_path, dagster_home, load_settings
 from loglake_dagster.errors import ConfigError
 from loglake_dagster.lake.controls import Controls, Rule
 from loglake_dagster.lake.settings import EngineSettings, OrcSettings, Quality, S3Settings
+from loglake_dagster.sources import SOURCES
 
 PROJECT = Path(__file__).resolve().parents[1]
 SOUND = "lake: ./lake\nfeeds:\n- {source: cloudtrail, uri: ./landing}\n"
+SOURCE_NAMES = " or ".join(", ".join(repr(source.name) for source in SOURCES).rsplit(", ", 1))
 SECTIONS = "lake, catalog, engine, feeds, controls, quality, partitions, orc, s3"
 
 
@@ -213,8 +215,7 @@ def test_a_file_that_is_none(file, text, message):
         ("controls: {accounts: {deny: ['']}}", "4: controls.accounts.deny[0]: expected some text, got ''"),
         ("controls: {accounts: {deny: x}}", "4: controls.accounts.deny: expected a list, as [a, b], got 'x'"),
         # feeds
-        ("- {source: cloudtrial, uri: x}",
-         "4: feeds[1].source: expected 'cloudtrail' or 'cloudwatch', got 'cloudtrial'"),
+        ("- {source: cloudtrial, uri: x}", f"4: feeds[1].source: expected {SOURCE_NAMES}, got 'cloudtrial'"),
         ("- {source: cloudtrail, uri: x, name: Big}",
          "4: feeds[1].name: expected lower case letters, digits, - and _, a letter first, got 'Big'"),
         ("- {source: cloudwatch, uri: x, name: cloudtrail}",
@@ -246,9 +247,7 @@ def test_a_mistake_is_one_line_that_names_place_value_and_what_is_accepted(file,
 def test_the_only_feed_is_judged_by_its_own_mistake(file):
     """A list of one wrong feed once counted as an empty list."""
     text = "lake: ./lake\nfeeds:\n- {source: cloudtrial, uri: x}\n"
-    assert mistake(file, text) == (
-        "loglake.yaml:3: feeds[0].source: expected 'cloudtrail' or 'cloudwatch', got 'cloudtrial'"
-    )
+    assert mistake(file, text) == (f"loglake.yaml:3: feeds[0].source: expected {SOURCE_NAMES}, got 'cloudtrial'")
 
 
 def test_a_lake_on_s3_needs_a_place_for_its_catalog(file):

@@ -15,6 +15,7 @@ from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.planning import list_source
 from loglake_dagster.errors import LogLakeError
 from loglake_dagster.lake.partition import ONE_DAY
+from loglake_dagster.lake.settings import Settings
 from loglake_dagster.sessions.record import TABLE
 from loglake_dagster.sources import SOURCES, cloudtrail, cloudwatch
 
@@ -48,8 +49,9 @@ class RunOutcome:
 
 
 def plan_runs(lake: Lake, first: dt.date, last: dt.date, tables: Sequence[str], today: dt.date) -> list[DayRun]:
-    """The runs that bring the days' tables up to date. Sessions also need the day before's CloudTrail and the day
-    after's keystrokes: those neighbours are run first, where the source holds something for them."""
+    """The runs that bring the days' tables up to date: the named ones, or all that are fed. Sessions also need the day
+    before's CloudTrail and the day after's keystrokes: those neighbours are run first, where the source holds something
+    for them."""
     days = [first + ONE_DAY * n for n in range((last - first).days + 1)]
     runs: list[DayRun] = []
     if not tables or TABLE.name in tables:
@@ -59,10 +61,16 @@ def plan_runs(lake: Lake, first: dt.date, last: dt.date, tables: Sequence[str], 
             runs.append(DayRun(before, BEFORE, "sessions that were started the day before"))
         if after <= today and list_source(lake, cloudwatch.SOURCE, after).objects:
             runs.append(DayRun(after, AFTER, "keystrokes that go on after midnight"))
+    parts = fed_tables(lake.settings)
     if tables or len(days) == 1:
-        return runs + [DayRun(day, tuple(tables)) for day in days]
-    parts = tuple(name for source in SOURCES for name in (source.raw_name, source.readready_name))
+        return runs + [DayRun(day, tuple(tables) or (*parts, TABLE.name)) for day in days]
     return runs + [DayRun(day, parts) for day in days] + [DayRun(day, (TABLE.name,)) for day in days]
+
+
+def fed_tables(settings: Settings) -> tuple[str, ...]:
+    """The raw and readready tables of sources that have a feed, and those that sessions are joined from."""
+    sources = [s for s in SOURCES if settings.feeds_of(s.name) or s.readready_name in (*BEFORE, *AFTER)]
+    return (*(source.raw_name for source in sources), *(source.readready_name for source in sources))
 
 
 def run_days(definitions: dg.Definitions, runs: Sequence[DayRun], as_of: dt.datetime | None) -> Iterator[RunOutcome]:

@@ -49,10 +49,14 @@ class TableStatus:
 
 
 def read_status(lake: Lake, day: dt.date | None = None) -> list[TableStatus]:
-    """Published versions, tables in the order of the lineage and days ascending; of one day with its whole account."""
+    """Published versions, tables in the order of the lineage and days ascending; of one day with its whole account.
+    Empty days of a source that has no feed are left out: nobody asked for them."""
     statuses: list[TableStatus] = []
+    fed = {source.readready_name for source in SOURCES if lake.settings.feeds_of(source.name)} | {TABLE.name}
     for table in (*(source.readready_name for source in SOURCES), TABLE.name):
         for version in lake.catalog.published_days(table, day, day):
+            if table not in fed and not version.facts.get("rows"):
+                continue
             details = _details(lake, table, version.day, version.version) if day is not None else {}
             facts: dict[str, Any] = {name: version.facts.get(name) for name in FACTS}
             facts.update(details, version=version.version, published=version.published, location=version.location)

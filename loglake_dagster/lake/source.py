@@ -133,8 +133,9 @@ class Source:
     never a duplicate. `account_column` and `region_column` say whose event a row is (region may be unknown).
     `descend` says for a folder that a listing met which folders to list for the given delivery days. `decode` takes
     the bytes of objects (or the error that reading one met) and a limit in bytes that an object may inflate to.
-    `lead` is how long before midnight an object can be named that holds events after it. `version` goes up whenever
-    the same bytes would give other rows: published days are then rebuilt whole.
+    `lead` is how long before midnight an object can be named that holds events after it. `log_group_roles` are the
+    roles that a feed of this source may give to CloudWatch log groups; none for most. `version` goes up whenever the
+    same bytes would give other rows: published days are then rebuilt whole.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Source:
     recount: Callable[[bytes, Wanted], Recount]
     lead: dt.timedelta = dt.timedelta(0)
     rebuild: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    log_group_roles: tuple[str, ...] = ()
 
     @property
     def raw_name(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from loglake_dagster.kernels.documents import LogGroups, decode_documents
+from loglake_dagster.kernels.documents import SESSION_ROLE, LogGroups, decode_documents
 from loglake_dagster.kernels.firehose_key import LEAD, descend, parse_key
 from loglake_dagster.kernels.plain import plain_documents
 from loglake_dagster.lake.partition import UTC
@@ -97,4 +97,5 @@ SOURCE = Source(
     decode=decode_documents,
     recount=recount,
     lead=LEAD,
+    log_group_roles=(SESSION_ROLE,),
 )

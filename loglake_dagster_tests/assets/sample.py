@@ -13,13 +13,15 @@ import dagster as dg
 from loglake_dagster.config import load_settings
 from loglake_dagster.definitions import build_definitions
 from loglake_dagster.engines.lake import Lake, open_lake
+from loglake_dagster.sources import SOURCES
 
 PROJECT = Path(__file__).resolve().parents[2]
 LANDING = PROJECT / "examples" / "sample_day" / "landing"
 DAY, NEXT_DAY = dt.date(2023, 7, 10), dt.date(2023, 7, 11)
 AS_OF = "2023-07-11T00:30:00Z"
 CLOUDTRAIL, CLOUDWATCH = "from_cloudtrail_readready", "from_cloudwatch_readready"
-ASSETS = ("from_cloudtrail_raw", "from_cloudwatch_raw", CLOUDTRAIL, CLOUDWATCH, "sessions")
+RAW, READREADY = (tuple(s.raw_name for s in SOURCES), tuple(s.readready_name for s in SOURCES))
+ASSETS = (*RAW, *READREADY, "sessions")
 # One worker runs in the tests' own process: no second is spent on starting others.
 SETTINGS = """
 lake: ./lake

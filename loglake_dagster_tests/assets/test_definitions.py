@@ -16,7 +16,7 @@ from loglake_dagster.definitions import build_definitions
 from loglake_dagster.engines.raw import raw_table
 from loglake_dagster.sessions.record import TABLE as SESSIONS
 from loglake_dagster.sources import SOURCES
-from loglake_dagster_tests.assets.sample import ASSETS, CLOUDTRAIL, CLOUDWATCH, DAY, NEXT_DAY, SETTINGS
+from loglake_dagster_tests.assets.sample import ASSETS, CLOUDTRAIL, CLOUDWATCH, DAY, NEXT_DAY, READREADY, SETTINGS
 
 TABLES = {
     **{source.raw_name: raw_table(source) for source in SOURCES},
@@ -24,13 +24,16 @@ TABLES = {
     SESSIONS.name: SESSIONS,
 }
 STEPS = {  # group, kinds, tags
-    "from_cloudtrail_raw": ("raw", {"s3", "json"}, {"source": "cloudtrail", "stage": "raw"}),
-    "from_cloudwatch_raw": ("raw", {"s3", "json"}, {"source": "cloudwatch", "stage": "raw"}),
-    CLOUDTRAIL: ("readready", {"orc", "table"}, {"source": "cloudtrail", "stage": "readready"}),
-    CLOUDWATCH: ("readready", {"orc", "table"}, {"source": "cloudwatch", "stage": "readready"}),
+    **{s.raw_name: ("raw", {"s3", "json"}, {"source": s.name, "stage": "raw"}) for s in SOURCES},
+    **{s.readready_name: ("readready", {"orc", "table"}, {"source": s.name, "stage": "readready"}) for s in SOURCES},
     "sessions": ("sessions", {"orc", "table"}, {"stage": "sessions"}),
 }
-CHECKS = {(CLOUDTRAIL, "coverage"): True, (CLOUDWATCH, "coverage"): True, ("sessions", "captured"): False}
+CHECKS = {**{(table, "coverage"): True for table in READREADY}, ("sessions", "captured"): False}
+NEEDS = {
+    **{source.raw_name: {} for source in SOURCES},
+    **{source.readready_name: {source.raw_name: [DAY, NEXT_DAY]} for source in SOURCES},
+    "sessions": {CLOUDTRAIL: [dt.date(2023, 7, 9), DAY], CLOUDWATCH: [DAY, NEXT_DAY]},
+}
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +100,7 @@ def test_partitions_are_utc_days_from_the_settings_start_to_today(specs, name):
         assert partitions.get_partition_keys(current_time=moment)[-1] == str(DAY)
 
 
-@pytest.mark.parametrize(
-    ("table", "needed"),
-    [
-        (CLOUDTRAIL, {"from_cloudtrail_raw": [DAY, NEXT_DAY]}),
-        (CLOUDWATCH, {"from_cloudwatch_raw": [DAY, NEXT_DAY]}),
-        ("sessions", {CLOUDTRAIL: [dt.date(2023, 7, 9), DAY], CLOUDWATCH: [DAY, NEXT_DAY]}),
-        ("from_cloudtrail_raw", {}),
-        ("from_cloudwatch_raw", {}),
-    ],
-)
+@pytest.mark.parametrize(("table", "needed"), NEEDS.items(), ids=NEEDS)
 def test_a_day_is_made_from_the_days_that_can_hold_it(specs, table, needed):
     assert upstream_days(specs, table, DAY) == {name: list(map(str, days)) for name, days in needed.items()}
 

@@ -12,6 +12,8 @@ from loglake_dagster_tests.assets.sample import (
     DAY,
     LANDING,
     NEXT_DAY,
+    RAW,
+    READREADY,
     damage,
     values,
 )
@@ -120,7 +122,7 @@ def test_a_second_run_reads_nothing_and_publishes_nothing(project):
 
 def test_several_days_are_recorded_each_for_itself(project):
     for day in (DAY, NEXT_DAY):
-        assert project.run(day, *ASSETS[:4]).success
+        assert project.run(day, *RAW, *READREADY).success
     for day in (DAY, NEXT_DAY):
         assert project.run(day, "sessions").success
     assert project.materialized_days("sessions") == {"2023-07-10", "2023-07-11"}
@@ -245,7 +247,7 @@ def test_pending_is_judged_by_the_moment_that_the_run_is_given(project, monkeypa
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
-        assert project.run(DAY, *ASSETS[2:4]).success
+        assert project.run(DAY, *READREADY).success
         shown = values(project.run(DAY, "sessions", as_of=as_of), "sessions")
     finally:
         monkeypatch.undo()
@@ -254,7 +256,7 @@ def test_pending_is_judged_by_the_moment_that_the_run_is_given(project, monkeypa
 
 
 def test_a_moment_that_is_none_is_an_error_that_says_what_one_is(project):
-    project.run(DAY, *ASSETS[2:4])
+    project.run(DAY, *READREADY)
     words = failure_of(project.run(DAY, "sessions", as_of="yesterday"), "sessions")
     assert words.endswith("as_of: expected an ISO-8601 time such as 2026-11-02T00:30:00Z, got 'yesterday'")
 
