@@ -52,7 +52,7 @@ class Framing(Protocol):
 class Envelope(Framing):
     """`{"<member>": [record, ...]}`, and bare arrays of records; several of them back to back too."""
 
-    # AWS's own validation calls a second member tampering (FORMATS 1.3).
+    # AWS's own validation calls a second member tampering (docs/formats.md 1.3).
     is_one_member = True
 
     def __init__(self, member: str) -> None:

@@ -1,5 +1,6 @@
 """One behaviour suite over every catalog: tables, raw partitions, and the pointer that readers follow."""
 
+import contextlib
 import datetime as dt
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -171,17 +173,25 @@ def publish_as(catalog, name, days, start):
     return won
 
 
+@contextlib.contextmanager
+def racers():
+    """Three processes and what they meet at. Not multiprocessing.Pool, which ends its processes by SIGTERM and waits
+    for ever where they ignore it, as those of a pytest-xdist worker do."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(3, context) as pool:
+        yield manager, pool
+
+
 # Each publication waits for the disk: a busy machine takes a second for it.
 RACES = 6
 
 
 def test_of_processes_that_publish_one_day_at_once_just_one_wins(catalog):
     """From the first call on: the catalog itself is made in the race."""
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, context.Pool(3) as pool:
+    with racers() as (manager, pool):
         start = manager.Barrier(3)
-        runs = [pool.apply_async(publish_as, (catalog, f"by-{n}", RACES, start)) for n in range(3)]
-        won = [run.get(60) for run in runs]
+        runs = [pool.submit(publish_as, catalog, f"by-{n}", RACES, start) for n in range(3)]
+        won = [run.result(60) for run in runs]
     assert sorted(n for one in won for n in one) == list(range(RACES))
     for n in range(RACES):
         (winner,) = [place for place, days in enumerate(won) if n in days]
@@ -192,13 +202,12 @@ def test_of_processes_that_publish_one_day_at_once_just_one_wins(catalog):
 
 def test_processes_that_make_a_catalog_at_once_all_come_through(tmp_path):
     """SQLite's timeout does not hold while a new file is changed to its write-ahead log."""
-    context = multiprocessing.get_context("spawn")
     catalogs = [CATALOGS["sqlite"](tmp_path / str(n)) for n in range(RACES)]
-    with context.Manager() as manager, context.Pool(3) as pool:
+    with racers() as (manager, pool):
         for catalog in catalogs:
             start = manager.Barrier(3)
-            runs = [pool.apply_async(publish_as, (catalog, f"by-{n}", 1, start)) for n in range(3)]
-            assert sorted(run.get(60) for run in runs) == [[], [], [0]]
+            runs = [pool.submit(publish_as, catalog, f"by-{n}", 1, start) for n in range(3)]
+            assert sorted(run.result(60) for run in runs) == [[], [], [0]]
 
 
 PUBLISH_FOR_EVER = """
