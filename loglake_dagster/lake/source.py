@@ -125,6 +125,18 @@ class Recount:
     wanted_by_day: Mapping[dt.date, int]
 
 
+@dataclass(frozen=True, slots=True)
+class RawFormat:
+    """How Athena and Hive read files where they lie: (name, Hive type) of each column, and the classes that do it.
+    `example_key` is a key as AWS writes it, for documents."""
+
+    columns: tuple[tuple[str, str], ...]
+    serde: str
+    input_format: str
+    output_format: str
+    example_key: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """One kind of log.
@@ -134,8 +146,9 @@ class Source:
     `descend` says for a folder that a listing met which folders to list for the given delivery days. `decode` takes
     the bytes of objects (or the error that reading one met) and a limit in bytes that an object may inflate to.
     `lead` is how long before midnight an object can be named that holds events after it. `log_group_roles` are the
-    roles that a feed of this source may give to CloudWatch log groups; none for most. `version` goes up whenever the
-    same bytes would give other rows: published days are then rebuilt whole.
+    roles that a feed of this source may give to CloudWatch log groups; none for most. `raw_format` is None where no
+    reader of Athena's knows the raw files. `version` goes up whenever the same bytes would give other rows: published
+    days are then rebuilt whole.
     """
 
     name: str
@@ -154,6 +167,7 @@ class Source:
     lead: dt.timedelta = dt.timedelta(0)
     rebuild: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     log_group_roles: tuple[str, ...] = ()
+    raw_format: RawFormat | None = None
 
     @property
     def raw_name(self) -> str:

@@ -84,6 +84,11 @@ COLUMNS = (
     Column("logstream", "string", "Log stream of the keystrokes.", "logStream"),
 )
 
+ONE_ROW = (
+    "a StartSession, named by its `eventid`; or an orphan, which has none and is named by its `sessionowner` and "
+    "`sessionid`"
+)
+
 TABLE = Table(
     "sessions",
     "Session Manager sessions started, refused or found on the day, one row each, keystrokes joined in.",

@@ -26,7 +26,7 @@ from loglake_dagster.kernels.times import to_canonical
 from loglake_dagster.lake.controls import Controls
 from loglake_dagster.lake.partition import UTC
 from loglake_dagster.lake.schema import EVENT_DAY, SOURCE_OBJECT, SOURCE_ORDINAL, Column, Kind, Table
-from loglake_dagster.lake.source import Descent, IgnoredKey, Recount, Source, SourceKey, Wanted
+from loglake_dagster.lake.source import Descent, IgnoredKey, RawFormat, Recount, Source, SourceKey, Wanted
 
 FOLDER = "CloudTrail"
 _KEY = re.compile(
@@ -288,6 +288,37 @@ def rebuild(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return _FLATTENER.rebuild(row)
 
 
+# Athena's own reader of these files, with the types that AWS documents for it (FORMATS 7.1).
+_ISSUED_BY = "STRUCT<type:STRING,principalid:STRING,arn:STRING,accountid:STRING,username:STRING>"
+_TEXTS = (
+    "eventtime", "eventsource", "eventname", "awsregion", "sourceipaddress", "useragent", "errorcode", "errormessage",
+    "requestparameters", "responseelements", "additionaleventdata", "requestid", "eventid", "eventtype", "apiversion",
+    "readonly", "recipientaccountid", "serviceeventdetails", "sharedeventid", "vpcendpointid", "vpcendpointaccountid",
+    "eventcategory", "sessioncredentialfromconsole", "edgedevicedetails",
+)  # fmt: skip
+RAW_FORMAT = RawFormat(
+    columns=(
+        ("eventversion", "STRING"),
+        (
+            "useridentity",
+            "STRUCT<type:STRING,principalid:STRING,arn:STRING,accountid:STRING,invokedby:STRING,accesskeyid:STRING,"
+            "username:STRING,onbehalfof:STRUCT<userid:STRING,identitystorearn:STRING>,"
+            "sessioncontext:STRUCT<attributes:STRUCT<mfaauthenticated:STRING,creationdate:STRING>,"
+            f"sessionissuer:{_ISSUED_BY},ec2roledelivery:STRING,"
+            "webidfederationdata:STRUCT<federatedprovider:STRING,attributes:MAP<STRING,STRING>>>>",
+        ),
+        *((name, "STRING") for name in _TEXTS),
+        ("resources", "ARRAY<STRUCT<arn:STRING,accountid:STRING,type:STRING>>"),
+        ("addendum", "STRUCT<reason:STRING,updatedfields:STRING,originalrequestid:STRING,originaleventid:STRING>"),
+        ("tlsdetails", "STRUCT<tlsversion:STRING,ciphersuite:STRING,clientprovidedhostheader:STRING>"),
+    ),
+    serde="org.apache.hive.hcatalog.data.JsonSerDe",
+    input_format="com.amazon.emr.cloudtrail.CloudTrailInputFormat",
+    output_format="org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+    example_key="AWSLogs/o-exampleorg1/111122223333/CloudTrail/eu-west-1/2023/07/10/"
+    "111122223333_CloudTrail_eu-west-1_20230710T0005Z_AbCdEfGhIjKlMnOp.json.gz",
+)
+
 SOURCE = Source(
     name="cloudtrail",
     title="CloudTrail",
@@ -303,4 +334,5 @@ SOURCE = Source(
     decode=_DECODER.decode,
     recount=recount,
     rebuild=rebuild,
+    raw_format=RAW_FORMAT,
 )
