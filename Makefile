@@ -31,6 +31,9 @@ test-ui: $(VENV)/dev chromium  ## tests in a real browser
 test-slow: $(VENV)/dev  ## minutes: many seeds, large workloads, memory
 	@$(BIN)/pytest -m slow
 
+fuzz: $(VENV)/dev  ## three minutes: thousands of mutants of real objects, another seed each time
+	@$(BIN)/python -m loglake_dagster_tests.fuzz
+
 check: $(VENV)/dev  ## what CI checks; writes nothing
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
@@ -74,4 +77,4 @@ chromium:
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null \
 	  || { echo "the browser tests need chromium: as root, run 'apt-get install chromium'" >&2; exit 1; }; }
 
-.PHONY: help demo up test test-aws test-ui test-slow check fix docs constraints clean chromium
+.PHONY: help demo up test test-aws test-ui test-slow fuzz check fix docs constraints clean chromium
