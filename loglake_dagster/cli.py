@@ -157,6 +157,28 @@ def sessions(config: str | None, day: dt.date, session: str | None, as_json: boo
 
 
 @cli.command()
+@click.option("--day", type=DAY, required=True, help="UTC day of the versions that the records were rejected from.")
+@click.option("--table", help="Only this table.")
+@click.option("--full", is_flag=True, help="All of them, and every record uncut.")
+@JSON
+@click.pass_obj
+def rejects(config: str | None, day: dt.date, table: str | None, full: bool, as_json: bool) -> None:
+    """Records that could not be rows: where they are, why, and verbatim.
+
+    Once a newer Log Lake can read them, the next materialize of the day takes them in.
+    """
+    from loglake_dagster.engines.rejects import read_rejects
+    from loglake_dagster.terminal import console, json_text, rejects_lists
+
+    found = read_rejects(_open(config), day, table)
+    if as_json:
+        click.echo(json_text([fact for one in found for fact in one.as_facts()]))
+        return
+    for one in rejects_lists(found, full):
+        console().print(one)
+
+
+@cli.command()
 @click.option("--sample", type=click.Path(file_okay=False, path_type=Path), help="Folder of the sample day.")
 @click.pass_obj
 def demo(config: str | None, sample: Path | None) -> None:

@@ -6,6 +6,7 @@ does not fit is folded, what is too long says how much was cut: nothing vanishes
 
 from __future__ import annotations
 
+import base64
 import csv
 import datetime as dt
 import decimal
@@ -23,6 +24,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from loglake_dagster.engines.rejects import TableRejects
 from loglake_dagster.engines.status import TableStatus
 from loglake_dagster.kernels.safe_text import terminal_text
 from loglake_dagster.lake.manifest import Totals
@@ -207,6 +209,29 @@ def _first(title: str, header: Sequence[str], rows: list[list[Any]]) -> Iterator
     yield Grid(title, header, rows[:SHOWN_OBJECTS])
     if len(rows) > SHOWN_OBJECTS:
         yield f" and {len(rows) - SHOWN_OBJECTS:,} more, which --json gives\n"
+
+
+def rejects_lists(found: Sequence[TableRejects], is_full: bool) -> Iterator[RenderableType]:
+    """Each table's rejects one below the other, the record last; `is_full` cuts none of them off, nor their number."""
+    for one in found:
+        count = len(one.rejects)
+        yield Text(f"{one.table} {one.day}: {count:,} rejected (version {one.version})", style="bold")
+        for number, reject in enumerate(one.rejects[: None if is_full else SHOWN_OBJECTS], 1):
+            yield Text(f"-- {number:,} of {count:,}", style="dim")
+            yield from _reject(reject, UNLIMITED if is_full else RECORD_CELL)
+        if not is_full and count > SHOWN_OBJECTS:
+            yield f" and {count - SHOWN_OBJECTS:,} more, which --full and --json give"
+        yield ""
+
+
+def _reject(reject: Mapping[str, Any], limit: int) -> Iterator[RenderableType]:
+    """A reject's facts, one a line."""
+    record = reject.get("record")
+    if record is None:  # no UTF-8: its bytes are shown as \xff; --json has them exactly
+        record = base64.b64decode(reject["record_base64"]).decode("utf-8", "backslashreplace")
+    values = {name: cell(reject[name], RECORD_CELL) for name in ("ordinal", "path", "expected", "got", "eventday")}
+    for name, value in {"object": _uri(reject["object"]), **values, "record": cell(record, limit)}.items():
+        yield Text.assemble((f" {name:<8}  ", "bold"), value, overflow="fold")
 
 
 def _uri(uri: str) -> Text:

@@ -1,7 +1,7 @@
 """Results as Dagster metadata: what the web UI shows of a table, a day and a check."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -51,15 +51,17 @@ def raw_metadata(result: RawResult) -> dict[str, Any]:
     }
 
 
-def readready_metadata(result: ReadreadyResult) -> dict[str, Any]:
-    """In the order in which the UI shows it: rows and how whole they are, the account of every record, where the
-    version lies, how fast it went."""
+def readready_metadata(result: ReadreadyResult, rejects: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """In the order in which the UI shows it: rows and how whole they are, the account of every record and the first
+    rejects, where the version lies, how fast it went."""
     manifest, totals = result.manifest, result.manifest.totals
     rate = round(sum_found(result) / result.seconds) if result.seconds else 0
     return {
         "dagster/partition_row_count": manifest.rows,
         **coverage_metadata(result.coverage, result.threshold),
         "account": account_table(result),
+        "rejected": totals.rejected,
+        "first_rejects": rejects_table(rejects),
         "objects": totals.objects,
         "objects_read": result.objects_read,
         "recounted_objects": result.audit.recounted,
@@ -85,6 +87,12 @@ def account_table(result: ReadreadyResult) -> dg.MarkdownMetadataValue:
     totals = result.manifest.totals
     names = ("found", "landed", "duplicate", "filtered", "other_day", "rejected", "unreadable", "partly_read")
     return _table(names, [tuple(getattr(totals, name) for name in names)])
+
+
+def rejects_table(rejects: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:
+    """Where and why, without the records: what somebody typed has no place in Dagster's own history."""
+    names = ("object", "ordinal", "path", "expected", "got", "eventday")
+    return _table(names, [tuple(one[name] for name in names) for one in rejects], URI_LENGTH)
 
 
 def coverage_metadata(coverage: Coverage, threshold: float) -> dict[str, Any]:

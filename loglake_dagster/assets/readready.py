@@ -12,9 +12,11 @@ from loglake_dagster.assets.raw import OWNERS
 from loglake_dagster.assets.resources import PROGRESS, LakeResource
 from loglake_dagster.engines import Progress
 from loglake_dagster.engines.readready import materialize_readready, refusal
+from loglake_dagster.engines.rejects import first_rejects
 from loglake_dagster.lake.source import Source
 
 LOG_EVERY_S = 10.0
+SHOWN_REJECTS = 20
 
 
 def build_readready_asset(source: Source, daily: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
@@ -50,12 +52,14 @@ def build_readready_asset(source: Source, daily: dg.PartitionsDefinition[str]) -
     def readready(
         context: dg.AssetExecutionContext, lake: LakeResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        result = materialize_readready(lake.open(), source, run_day(context), _progress(context, source.readready_name))
+        opened = lake.open()
+        result = materialize_readready(opened, source, run_day(context), _progress(context, source.readready_name))
         check = coverage_result(key, result)
+        metadata = readready_metadata(result, first_rejects(opened, result.manifest, SHOWN_REJECTS))
         if not result.is_published:
             yield check
-            raise dg.Failure(refusal(result), metadata=readready_metadata(result), allow_retries=False)
-        yield dg.MaterializeResult(asset_key=key, metadata=readready_metadata(result), check_results=[check])
+            raise dg.Failure(refusal(result), metadata=metadata, allow_retries=False)
+        yield dg.MaterializeResult(asset_key=key, metadata=metadata, check_results=[check])
 
     return readready
 

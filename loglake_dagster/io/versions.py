@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime as dt
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -92,9 +93,11 @@ class VersionFolder:
         """One line a reject; `rejects` pairs each with the URI of its object."""
         self.store.write(self.key(name), b"".join(msgspec.json.encode(_reject(*one)) + b"\n" for one in rejects))
 
-    def read_rejects(self, names: Iterable[str]) -> list[dict[str, Any]]:
-        """Every reject of the named files: object, ordinal, path, expected, got, eventday, and the record."""
-        return [json.loads(line) for name in names for line in self.store.read(self.key(name)).splitlines()]
+    def read_rejects(self, names: Iterable[str], limit: int | None = None) -> list[dict[str, Any]]:
+        """Every reject of the named files, or the first ones: object, ordinal, path, expected, got, eventday, and the
+        record."""
+        lines = (line for name in names for line in self.store.read(self.key(name)).splitlines())
+        return [json.loads(line) for line in itertools.islice(lines, limit)]
 
 
 def _reject(uri: str, reject: Reject) -> dict[str, Any]:

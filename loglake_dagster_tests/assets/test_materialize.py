@@ -269,3 +269,24 @@ def test_a_controls_emergency_deny_needs_no_deploy(project):
     assert result.success
     assert values(result, CLOUDTRAIL)["dagster/partition_row_count"] == 0
     assert values(result, "from_cloudtrail_raw")["refused_by_controls"].endswith("| accounts | 1 |")
+
+
+def test_rejects_are_counted_and_the_first_are_shown_without_their_records(whole):
+    _project, result = whole
+    trail, keystrokes = values(result, CLOUDTRAIL), values(result, CLOUDWATCH)
+    assert (trail["rejected"], keystrokes["rejected"]) == (2, 0)
+    assert keystrokes["first_rejects"] == "none"
+    header, _line, first, second = trail["first_rejects"].splitlines()
+    assert header == "| object | ordinal | path | expected | got | eventday |"
+    assert first.endswith("Made22f56333ffdc.json.gz | 1 | $ | a JSON object | int &#39;42&#39; |  |")
+    assert second.endswith(
+        "Made22f56333ffdc.json.gz | 2 | $.eventTime | an ISO-8601 time | nothing &#40;missing&#41; |  |"
+    )
+
+
+def test_rejects_are_shown_where_the_gate_is_shut(project):
+    damage(project.trail, A_THIRD)
+    result = project.run(DAY, CLOUDTRAIL)
+    (event,) = [event for event in result.all_events if event.is_step_failure]
+    shown = event.step_failure_data.user_failure_data.metadata
+    assert shown["rejected"].value == len(shown["first_rejects"].value.splitlines()[2:])

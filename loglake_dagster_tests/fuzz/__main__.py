@@ -92,9 +92,7 @@ def fuzz(seed: int, mutants: int, seconds: float) -> Iterator[tuple[Counter[str]
         while running:
             yield running.pop(0).result()
             if time.monotonic() < until:
-                running += [
-                    pool.submit(run_batch, seed, range(s, min(s + BATCH, mutants))) for s in _take(batches, 1)
-                ]
+                running += [pool.submit(run_batch, seed, range(s, min(s + BATCH, mutants))) for s in _take(batches, 1)]
 
 
 def _take(batches: Iterator[int], count: int) -> list[int]:
@@ -102,7 +100,9 @@ def _take(batches: Iterator[int], count: int) -> list[int]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m loglake_dagster_tests.fuzz", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m loglake_dagster_tests.fuzz", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--mutants", type=int, default=12_000)
     parser.add_argument("--seconds", type=float, default=170)
     parser.add_argument("--seed", type=int, default=None)

@@ -88,7 +88,9 @@ def _decoded(mutant: Mutant) -> Decoded:
 def _check_account(decoded: Decoded, account: ObjectAccount) -> None:
     rows, rejects = decoded.rows.num_rows, account.rejects
     filtered = sum(account.filtered.values())
-    _hold(account.found == rows + filtered + len(rejects), f"{account.found} found, {rows} + {filtered} + {len(rejects)}")
+    _hold(
+        account.found == rows + filtered + len(rejects), f"{account.found} found, {rows} + {filtered} + {len(rejects)}"
+    )
     places = [*decoded.rows["source_ordinal"].to_pylist(), *(reject.ordinal for reject in rejects)]
     _hold(len(set(places)) == len(places), "two records have one place")
     _hold(all(0 <= place < account.found for place in places), "a place is outside the object")
@@ -169,7 +171,11 @@ def _check_lossless(mutant: Mutant, rows: pa.Table) -> None:
     if mutant.source.rebuild is None or not rows.num_rows:
         return
     try:
-        records = json.loads(mutant.data)["Records"] if mutant.data[:1] == b"{" else json.loads(_plain(mutant.data))["Records"]
+        records = (
+            json.loads(mutant.data)["Records"]
+            if mutant.data[:1] == b"{"
+            else json.loads(_plain(mutant.data))["Records"]
+        )
     except Exception:
         return
     if not isinstance(records, list):

@@ -99,7 +99,10 @@ def idle(*_given):
         (mangled(spoil("eventtime", None)), "eventtime is null"),
         (mangled(spoil("eventname", "other")), "record 0 comes back as"),
         (mangled(spoil_utf8), "validating the rows raises ArrowInvalid"),
-        (replace(SOURCE, recount=lambda *_given: Recount(3, {DAY: 2})), "recount finds 3, 2 of 2026-03-02; decode 2, 2"),
+        (
+            replace(SOURCE, recount=lambda *_given: Recount(3, {DAY: 2})),
+            "recount finds 3, 2 of 2026-03-02; decode 2, 2",
+        ),
     ],
 )
 def test_a_broken_promise_is_noticed(source, words, monkeypatch):
