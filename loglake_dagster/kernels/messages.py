@@ -1,7 +1,7 @@
 """Records that arrive as messages of CloudWatch log events: a service's log stream, delivered by Firehose.
 
-A document that is a CloudWatch subscription's (docs/formats.md 4.1) is looked into: the messages of one log stream are records,
-every other log event is counted and filtered. Any other document is left to the framing that asks.
+A document that is a CloudWatch subscription's (docs/formats.md 4.1) is looked into: the messages of one log stream
+are records, every other log event is counted and filtered. Any other document is left to the framing that asks.
 """
 
 from __future__ import annotations

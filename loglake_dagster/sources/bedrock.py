@@ -1,7 +1,8 @@
 """Bedrock model invocation logs: one record a call of a model, with what was asked and answered.
 
-Formats: docs/formats.md 5 (keys 5.1, record 5.2): gzip of one JSON object a line, which Bedrock writes to S3 itself; or the
-messages of a log stream in what Firehose writes of CloudWatch Logs (docs/formats.md 4). A body is any JSON, or where it went.
+Formats: docs/formats.md 5 (keys 5.1, record 5.2): gzip of one JSON object a line, which Bedrock writes to S3 itself;
+or the messages of a log stream in what Firehose writes of CloudWatch Logs (docs/formats.md 4). A body is any JSON, or
+where it went.
 """
 
 from __future__ import annotations

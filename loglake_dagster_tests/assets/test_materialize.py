@@ -279,13 +279,11 @@ def test_rejects_are_counted_and_the_first_are_shown_without_their_records(whole
     header, _line, first, second = trail["first_rejects"].splitlines()
     assert header == "| object | ordinal | path | expected | got | eventday |"
     assert first.endswith("Made22f56333ffdc.json.gz | 1 | $ | a JSON object | int &#39;42&#39; |  |")
-    assert second.endswith(
-        "Made22f56333ffdc.json.gz | 2 | $.eventTime | an ISO-8601 time | nothing &#40;missing&#41; |  |"
-    )
+    assert second.endswith(".json.gz | 2 | $.eventTime | an ISO-8601 time | nothing &#40;missing&#41; |  |")
 
 
 def test_rejects_are_shown_where_the_gate_is_shut(project):
-    damage(project.trail, A_THIRD)
+    damage(project.trail, 0.3)
     result = project.run(DAY, CLOUDTRAIL)
     (event,) = [event for event in result.all_events if event.is_step_failure]
     shown = event.step_failure_data.user_failure_data.metadata

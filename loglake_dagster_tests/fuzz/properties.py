@@ -7,6 +7,7 @@ it from a mistake of the fuzzer's own.
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import json
 import signal
 import time
@@ -88,9 +89,8 @@ def _decoded(mutant: Mutant) -> Decoded:
 def _check_account(decoded: Decoded, account: ObjectAccount) -> None:
     rows, rejects = decoded.rows.num_rows, account.rejects
     filtered = sum(account.filtered.values())
-    _hold(
-        account.found == rows + filtered + len(rejects), f"{account.found} found, {rows} + {filtered} + {len(rejects)}"
-    )
+    said = f"{account.found} found, {rows} + {filtered} + {len(rejects)}"
+    _hold(account.found == rows + filtered + len(rejects), said)
     places = [*decoded.rows["source_ordinal"].to_pylist(), *(reject.ordinal for reject in rejects)]
     _hold(len(set(places)) == len(places), "two records have one place")
     _hold(all(0 <= place < account.found for place in places), "a place is outside the object")
@@ -168,29 +168,23 @@ def _check_recount(mutant: Mutant, account: ObjectAccount, one: ObjectEntry, day
 
 def _check_lossless(mutant: Mutant, rows: pa.Table) -> None:
     """Where plain code can read the records, each row gives its own back."""
-    if mutant.source.rebuild is None or not rows.num_rows:
-        return
-    try:
-        records = (
-            json.loads(mutant.data)["Records"]
-            if mutant.data[:1] == b"{"
-            else json.loads(_plain(mutant.data))["Records"]
-        )
-    except Exception:
-        return
-    if not isinstance(records, list):
+    records = _plain_records(mutant.data) if mutant.source.rebuild is not None else None
+    if records is None or mutant.source.rebuild is None:
         return
     for row in rows.to_pylist():
-        given = records[row["source_ordinal"]]
         with _never_raises("rebuild"):
             rebuilt = mutant.source.rebuild(row)
-        _hold(same_json(rebuilt, given), f"record {row['source_ordinal']} comes back as {rebuilt!a:.300}")
+        is_same = same_json(rebuilt, records[row["source_ordinal"]])
+        _hold(is_same, f"record {row['source_ordinal']} comes back as {rebuilt!a:.300}")
 
 
-def _plain(data: bytes) -> bytes:
-    import gzip
-
-    return gzip.decompress(data)
+def _plain_records(data: bytes) -> list[Any] | None:
+    """The records of an object that plain gzip and json can read."""
+    try:
+        records = json.loads(gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data)["Records"]
+    except Exception:
+        return None
+    return records if isinstance(records, list) else None
 
 
 def _check_orc(source: Source, rows: pa.Table) -> None:
