@@ -34,7 +34,7 @@ def build_sessions_asset(daily: dg.PartitionsDefinition[str]) -> dg.AssetsDefini
         group_name="sessions",
         partitions_def=daily,
         deps=[
-            dg.AssetDep(cloudtrail.SOURCE.readready_name, partition_mapping=neighbours(1, 0)),
+            dg.AssetDep(cloudtrail.SOURCE.readready_name, partition_mapping=neighbours(1, 1)),
             dg.AssetDep(cloudwatch.SOURCE.readready_name, partition_mapping=neighbours(0, 1)),
         ],
         kinds={"orc", "table"},

@@ -64,7 +64,8 @@ class ReadreadyJob:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionsJob:
     """Write a version of the sessions of `day` into `target`. The inputs are published version folders with their
-    manifests; `started_before` and `typed_after` are the day before's CloudTrail and the day after's keystrokes."""
+    manifests; `started_before` and `started_after` are the neighbouring days' CloudTrail, `typed_after` the next
+    day's keystrokes."""
 
     table: Table
     day: dt.date
@@ -73,6 +74,7 @@ class SessionsJob:
     typed: BaseVersion
     started_before: BaseVersion | None
     typed_after: BaseVersion | None
+    started_after: BaseVersion | None
     as_of: dt.datetime
     sla_minutes: int
     orc: OrcSettings

@@ -16,13 +16,15 @@ from loglake_dagster.engines import BaseVersion, SessionsJob
 from loglake_dagster.engines.runs import write_scratch
 from loglake_dagster.io.orc import read_part
 from loglake_dagster.kernels.arrow import ARROW_TYPES, arrow_schema
+from loglake_dagster.kernels.transcript import readable
 from loglake_dagster.lake.manifest import Part
 from loglake_dagster.lake.schema import Table
 from loglake_dagster.sessions.query import (
+    NAME_COLUMNS,
+    RESUME_EVENT,
+    SERVICE,
     SESSIONS_SQL,
     START_EVENT,
-    START_SERVICE,
-    STARTED_BEFORE_COLUMNS,
     STARTED_COLUMNS,
     TYPED_COLUMNS,
 )
@@ -39,9 +41,11 @@ def join_sessions(job: SessionsJob, scratch: Path, memory_limit: int) -> list[Pa
         connection.execute("SET memory_limit = ?", [f"{memory_limit}B"])
         connection.execute("SET temp_directory = ?", [str(scratch / "spill")])
         connection.execute("SET TimeZone = 'UTC'")
-        _load(connection, "started", cloudtrail.TABLE, STARTED_COLUMNS, _starts(job.started, STARTED_COLUMNS))
-        before = _starts(job.started_before, STARTED_BEFORE_COLUMNS)
-        _load(connection, "started_before", cloudtrail.TABLE, STARTED_BEFORE_COLUMNS, before)
+        _load(connection, "started", cloudtrail.TABLE, STARTED_COLUMNS, _events(START_EVENT, STARTED_COLUMNS, job.started))
+        before = _events(START_EVENT, NAME_COLUMNS, job.started_before)
+        _load(connection, "started_before", cloudtrail.TABLE, NAME_COLUMNS, before)
+        resumed = _events(RESUME_EVENT, NAME_COLUMNS, job.started, job.started_after)
+        _load(connection, "resumed", cloudtrail.TABLE, NAME_COLUMNS, resumed)
         _load(connection, "typed_today", cloudwatch.TABLE, TYPED_COLUMNS, _keystrokes(job.typed))
         _load(connection, "typed_after", cloudwatch.TABLE, TYPED_COLUMNS, _keystrokes(job.typed_after))
         connection.execute(
@@ -68,14 +72,14 @@ def _load(
     connection.unregister("reader")
 
 
-def _starts(version: BaseVersion | None, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """StartSession rows of a day's CloudTrail; the names are read first, the rest only of parts that have some."""
-    for data in _parts(version):
+def _events(name: str, columns: Sequence[str], *versions: BaseVersion | None) -> Iterator[pa.Table]:
+    """Session Manager's rows of one event name; names are read first, the rest only of parts that have some."""
+    for data in (data for version in versions for data in _parts(version)):
         names = read_part(data, cloudtrail.TABLE, ("eventname", "eventsource"))
-        is_start = pc.and_(pc.equal(names["eventname"], START_EVENT), pc.equal(names["eventsource"], START_SERVICE))
-        is_start = pc.fill_null(is_start, False)
-        if pc.any(is_start).as_py():
-            yield read_part(data, cloudtrail.TABLE, columns).filter(is_start)
+        is_event = pc.and_(pc.equal(names["eventname"], name), pc.equal(names["eventsource"], SERVICE))
+        is_event = pc.fill_null(is_event, False)
+        if pc.any(is_event).as_py():
+            yield read_part(data, cloudtrail.TABLE, columns).filter(is_event)
 
 
 def _keystrokes(version: BaseVersion | None) -> Iterator[pa.Table]:
@@ -94,12 +98,19 @@ def _write_parts(job: SessionsJob, batches: pa.RecordBatchReader, scratch: Path)
     waiting: list[pa.Table] = []
     count = 0
     for batch in batches:
-        waiting.append(pa.Table.from_batches([batch]).cast(arrow_schema(job.table)))
+        waiting.append(_with_transcript(pa.Table.from_batches([batch]), job.table))
         if sum(rows.nbytes for rows in waiting) >= PART_BYTES:
             yield _write_part(job, waiting, scratch, count)
             waiting, count = [], count + 1
     if any(rows.num_rows for rows in waiting):
         yield _write_part(job, waiting, scratch, count)
+
+
+def _with_transcript(rows: pa.Table, table: Table) -> pa.Table:
+    """The table's columns, the readable transcript made from the raw one."""
+    texts = [None if text is None else readable(text) for text in rows["sessiondata"].to_pylist()]
+    rows = rows.append_column("transcript", pa.array(texts, pa.string()))
+    return rows.select(list(table.column_names)).cast(arrow_schema(table))
 
 
 def _write_part(job: SessionsJob, tables: Sequence[pa.Table], scratch: Path, number: int) -> Part:

@@ -54,6 +54,7 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
         "typed": _needed(lake, cloudwatch.TABLE.name, day),
         "started_before": lake.published(cloudtrail.TABLE.name, day - ONE_DAY, with_accounts=False),
         "typed_after": lake.published(cloudwatch.TABLE.name, day + ONE_DAY, with_accounts=False),
+        "started_after": lake.published(cloudtrail.TABLE.name, day + ONE_DAY, with_accounts=False),
     }
     versions = {name: base.manifest.version for name, base in inputs.items() if base is not None}
     quality = lake.settings.quality
@@ -74,6 +75,7 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
         typed=_given(inputs["typed"]),
         started_before=inputs["started_before"],
         typed_after=inputs["typed_after"],
+        started_after=inputs["started_after"],
         as_of=as_of,
         sla_minutes=quality.sla_minutes,
         orc=lake.settings.orc,

@@ -41,14 +41,19 @@ def pack_part(rows: pa.Table, table: Table, settings: OrcSettings) -> bytes:
 
 
 def read_part(data: bytes, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
-    """A part's rows in the table's types; `columns` picks some. StoreError if the bytes are no ORC file."""
+    """A part's rows in the table's types; `columns` picks some. A column that the part was written without (a version
+    of an earlier release) is null. StoreError if the bytes are no ORC file."""
     schema = arrow_schema(table)
     wanted = list(columns) if columns is not None else schema.names
     try:
-        rows = orc.ORCFile(io.BytesIO(data)).read(columns=wanted)
+        file = orc.ORCFile(io.BytesIO(data))
+        there = set(file.schema.names)
+        rows = file.read(columns=[name for name in wanted if name in there])
     except _UNREADABLE as error:
         raise StoreError(f"not a readable ORC file: {error}") from error
-    return rows.select(wanted).cast(pa.schema([schema.field(name) for name in wanted]))
+    fields = [schema.field(name) for name in wanted]
+    arrays = [rows[f.name] if f.name in there else pa.nulls(file.nrows, f.type) for f in fields]
+    return pa.Table.from_arrays(arrays, names=wanted).cast(pa.schema(fields))
 
 
 def count_rows(data: bytes) -> int:

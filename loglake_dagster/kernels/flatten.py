@@ -64,10 +64,15 @@ class _Node:
 
 
 class Flattener:
-    """Turns records of one shape into columns. `columns` are those with a `field`; others are the caller's."""
+    """Turns records of one shape into columns. `columns` are those with a `field`; others are the caller's.
 
-    def __init__(self, columns: Iterable[Column]) -> None:
+    `stand_ins` name, for a field that a kindred document lacks, the path of the field that says it there: the column is
+    filled from it, `emptyfields` says that the field itself was absent, and the other stays where it was.
+    """
+
+    def __init__(self, columns: Iterable[Column], stand_ins: Mapping[str, str] | None = None) -> None:
         self.columns = tuple(column for column in columns if column.field is not None)
+        self._stand_ins = dict(stand_ins or {})
         self._root = _Node("")
         for column in self.columns:
             node, path = self._root, str(column.field).split(".")
@@ -87,6 +92,10 @@ class Flattener:
         time cannot be read."""
         oddity = Oddity()
         members = _members(record, "$")
+        for field_name, path in self._stand_ins.items():
+            if field_name not in members and (text := _member_at(members, path)) is not None:
+                members[field_name] = text
+                oddity.empties.append(f"{field_name}=absent")
         return self._odd_object(self._root, members, oddity), oddity
 
     def _odd_object(self, node: _Node, members: dict[str, msgspec.Raw], oddity: Oddity) -> Any:
@@ -205,6 +214,15 @@ def _members(text: bytes, path: str) -> dict[str, msgspec.Raw]:
         raise RecordError(path, "a JSON object", _got_of(error, text)) from None
     except msgspec.DecodeError as error:
         raise RecordError(path, "well-formed JSON", str(error)) from None
+
+
+def _member_at(members: Mapping[str, msgspec.Raw], path: str) -> msgspec.Raw | None:
+    """The value at a dotted path, None if there is none."""
+    first, _dot, rest = path.partition(".")
+    value = members.get(first)
+    if value is None or not rest:
+        return value
+    return _member_at(_members(bytes(value), "$"), rest) if bytes(value).startswith(b"{") else None
 
 
 def _got_of(error: Exception, text: bytes) -> str:

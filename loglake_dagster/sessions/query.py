@@ -3,6 +3,7 @@
 Inputs, each already of the right days:
     started         CloudTrail rows of ssm StartSession on the day
     started_before  the same of the day before: whose sessions may still be typing
+    resumed         CloudTrail rows of ssm ResumeSession on the day and the day after
     typed           session log events of the day and of the day after, `is_today` telling them apart
 Parameters: $as_of (UTC timestamp), $sla_minutes, $not_loggable (list), $default_document.
 
@@ -12,7 +13,7 @@ whole lines into a log event and leaves out the last newline of each, streamed o
 
 from __future__ import annotations
 
-START_EVENT, START_SERVICE = "StartSession", "ssm.amazonaws.com"
+SERVICE, START_EVENT, RESUME_EVENT = "ssm.amazonaws.com", "StartSession", "ResumeSession"
 
 STARTED_COLUMNS = (
     "eventtime", "sessionid", "sessionowner", "useridentity_arn", "useridentity_type", "useridentity_accountid",
@@ -20,7 +21,7 @@ STARTED_COLUMNS = (
     "useridentity_sessioncontext_attributes_mfaauthenticated", "sourceipaddress", "useragent", "recipientaccountid",
     "awsregion", "requestparameters", "errorcode", "errormessage", "eventid",
 )  # fmt: skip
-STARTED_BEFORE_COLUMNS = ("sessionid", "sessionowner")
+NAME_COLUMNS = ("sessionid", "sessionowner")
 TYPED_COLUMNS = (
     "eventtime", "sessionid", "sessionowner", "owner", "loggroup", "logstream", "awsregion", "target",
     "useridentity_arn", "runasuser", "sessiondata", "source_object", "source_ordinal",
@@ -29,7 +30,7 @@ TYPED_COLUMNS = (
 _TRANSCRIPT = """
   SELECT sessionid, sessionowner,
          string_agg(piece, '' ORDER BY eventtime, source_object, source_ordinal) AS text,
-         count(*) AS chunks, min(eventtime) AS first_output_time, max(eventtime) AS last_output_time,
+         count(*) AS chunks, count(sessiondata) - count(DISTINCT sessiondata) AS repeated_chunks, min(eventtime) AS first_output_time, max(eventtime) AS last_output_time,
          max(nullif(runasuser, '')) AS runasuser, max(owner) AS owner, max(awsregion) AS awsregion,
          max(target) AS target, max(useridentity_arn) AS useridentity_arn, max(loggroup) AS loggroup,
          max(logstream) AS logstream
@@ -50,7 +51,9 @@ WITH asked AS (
   FROM asked
 ), transcripts AS ({_TRANSCRIPT.format(days="true")}),
 orphans AS ({_TRANSCRIPT.format(days="is_today")}),
-known AS (
+resumptions AS (
+  SELECT sessionid, sessionowner, count(*) AS resumes FROM resumed GROUP BY sessionid, sessionowner
+), known AS (
   SELECT sessionid, sessionowner FROM started WHERE sessionid IS NOT NULL
   UNION SELECT sessionid, sessionowner FROM started_before WHERE sessionid IS NOT NULL
 ), started_rows AS (
@@ -67,16 +70,20 @@ known AS (
          o.sourceipaddress, o.useragent, o.recipientaccountid, o.awsregion,
          coalesce(o.asked_target, t.target) AS target, o.documentname, o.reason, o.parameters,
          o.errorcode, o.errormessage, o.eventid,
-         t.runasuser, t.first_output_time, t.last_output_time, t.chunks, t.text, t.loggroup, t.logstream
+         t.runasuser, t.first_output_time, t.last_output_time, t.chunks, t.repeated_chunks, t.text, t.loggroup, t.logstream,
+         r.resumes
   FROM opened o LEFT JOIN transcripts t ON o.sessionid = t.sessionid AND o.sessionowner = t.sessionowner
+       LEFT JOIN resumptions r ON o.sessionid = r.sessionid AND o.sessionowner = r.sessionowner
 ), orphan_rows AS (
   SELECT t.first_output_time AS eventtime, t.sessionid, t.sessionowner, 'orphan' AS keystroke_status,
          t.useridentity_arn, NULL AS useridentity_type, NULL AS useridentity_accountid, NULL AS sourceidentity,
          NULL AS issuer_arn, NULL AS mfaauthenticated, NULL AS sourceipaddress, NULL AS useragent,
          t.owner AS recipientaccountid, t.awsregion, t.target, NULL AS documentname, NULL AS reason, NULL AS parameters,
          NULL AS errorcode, NULL AS errormessage, NULL AS eventid,
-         t.runasuser, t.first_output_time, t.last_output_time, t.chunks, t.text, t.loggroup, t.logstream
-  FROM orphans t ANTI JOIN known k ON t.sessionid = k.sessionid AND t.sessionowner = k.sessionowner
+         t.runasuser, t.first_output_time, t.last_output_time, t.chunks, t.repeated_chunks, t.text, t.loggroup, t.logstream,
+         r.resumes
+  FROM orphans t LEFT JOIN resumptions r ON t.sessionid = r.sessionid AND t.sessionowner = r.sessionowner
+       ANTI JOIN known k ON t.sessionid = k.sessionid AND t.sessionowner = k.sessionowner
 ), whole AS (
   SELECT * REPLACE (CASE WHEN ends_with(text, chr(10)) THEN left(text, length(text) - 1) ELSE text END AS text)
   FROM (SELECT * FROM started_rows UNION ALL SELECT * FROM orphan_rows)
@@ -85,7 +92,8 @@ SELECT eventtime, sessionid, sessionowner, keystroke_status,
        CASE WHEN keystroke_status = 'pending' THEN $as_of END AS statusasof,
        useridentity_arn, useridentity_type, useridentity_accountid, sourceidentity, issuer_arn, mfaauthenticated,
        sourceipaddress, useragent, recipientaccountid, awsregion, target, documentname, reason, parameters,
-       errorcode, errormessage, eventid, runasuser, first_output_time, last_output_time, coalesce(chunks, 0) AS chunks,
+       errorcode, errormessage, eventid, runasuser, first_output_time, last_output_time, coalesce(resumes, 0) AS resumes,
+       coalesce(chunks, 0) AS chunks, coalesce(repeated_chunks, 0) AS repeated_chunks,
        CASE WHEN coalesce(text, '') = '' THEN 0
             ELSE length(text) - length(replace(text, chr(10), '')) + 1 END AS lines,
        coalesce(octet_length(encode(text)), 0) AS bytes, text AS sessiondata, loggroup, logstream

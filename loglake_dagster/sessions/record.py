@@ -76,10 +76,23 @@ COLUMNS = (
     Column("runasuser", "string", "User on the target; null where the log does not say.", "message.runAsUser"),
     Column("first_output_time", "timestamp", "Time of the first log event of the session.", unit="UTC"),
     Column("last_output_time", "timestamp", "Time of the last log event of the session.", unit="UTC"),
+    Column("resumes", "bigint", "Times that the session was resumed.", unit="count", nullable=False),
     Column("chunks", "bigint", "Log events that the transcript was put together from.", unit="count", nullable=False),
+    Column(
+        "repeated_chunks",
+        "bigint",
+        "Chunks that have the text of another chunk of the session: the agent may have sent them twice. Kept, all of them.",
+        unit="count",
+        nullable=False,
+    ),
     Column("lines", "bigint", "Lines of the transcript.", unit="count", nullable=False),
     Column("bytes", "bigint", "Length of the transcript in UTF-8.", unit="bytes", nullable=False),
     Column("sessiondata", "string", "The whole transcript in order, lines joined by a newline; null if there is none."),
+    Column(
+        "transcript",
+        "string",
+        "sessiondata as a reader would have seen it: terminal sequences, backspaces and carriage returns acted on.",
+    ),
     Column("loggroup", "string", "Log group of the keystrokes.", "logGroup"),
     Column("logstream", "string", "Log stream of the keystrokes.", "logStream"),
 )

@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loglake_dagster.kernels.flatten import Flattener
+from loglake_dagster.kernels.flatten import EMPTY_FIELDS, Flattener
 from loglake_dagster.kernels.framing import Envelope
 from loglake_dagster.kernels.plain import plain_member
 from loglake_dagster.kernels.records import RecordsDecoder
@@ -28,7 +29,9 @@ from loglake_dagster.lake.partition import UTC
 from loglake_dagster.lake.schema import EVENT_DAY, SOURCE_OBJECT, SOURCE_ORDINAL, Column, Kind, Table
 from loglake_dagster.lake.source import Descent, IgnoredKey, RawFormat, Recount, Source, SourceKey, Wanted
 
-FOLDER = "CloudTrail"
+# Folders of an account whose records become rows; what the others hold is counted, never read.
+FOLDERS = ("CloudTrail", "CloudTrail-Insight", "CloudTrail-NetworkActivity", "CloudTrail-Aggregated")
+DIGESTS = "CloudTrail-Digest"
 _KEY = re.compile(
     r"(?P<trail>(?:.*/)?AWSLogs(?:/o-[a-z0-9]{10,32})?)/(?P<account>\d{12})/(?P<folder>CloudTrail(?:-[A-Za-z]+)?)/"
     r"(?P<region>[a-z0-9-]+)/(?P<day>\d{4}/\d\d/\d\d)/(?P<file>[^/]+)",
@@ -127,6 +130,12 @@ COLUMNS = (
     _field("eventContext", "json", "Request and tag context of enriched events, JSON."),
     Column("sessionid", "string", "Session Manager session: text after the last hyphen of its name.", lookup=True),
     Column("sessionowner", "string", "Text before the last hyphen of the session's name."),
+    Column(
+        "is_truncated",
+        "boolean",
+        "True where AWS left out the content of a field that was too long (`omitted` in its place).",
+        nullable=False,
+    ),
     Column("extra", "json", "Every field that no column names, and values that their column's type cannot hold, JSON."),
     Column("emptyfields", "string", "Fields that were null or {}, as `responseElements=null`; tells null from absent."),
     SOURCE_OBJECT,
@@ -151,12 +160,17 @@ TABLE = Table(
 
 RAW_PARTITION = (
     Column("trail", "string", "Part of the key before the account, as `AWSLogs/o-exampleorg1`.", nullable=False),
+    Column("folder", "string", "Kind of records, as `CloudTrail` or `CloudTrail-Insight`.", nullable=False),
     Column("account", "string", "Account that the folder is of.", nullable=False),
     Column("region", "string", "Region that the folder is of.", nullable=False),
     Column("day", "date", "UTC day of delivery.", nullable=False),
 )
 
-_FLATTENER = Flattener(COLUMNS)
+# Aggregated documents (FORMATS 1.9) have a window for a time and another name for the account.
+_STAND_INS = {"eventTime": "timeWindow.windowStart", "recipientAccountId": "accountId"}
+_FLATTENER = Flattener(COLUMNS, _STAND_INS)
+_INSIGHT_TYPE, _INSIGHT = "AwsCloudTrailInsight", "Insight"
+_CUT_COLUMNS = ("requestparameters", "responseelements", "serviceeventdetails", "additionaleventdata")
 _SESSION_EVENTS = ("StartSession", "ResumeSession", "TerminateSession")
 
 
@@ -167,15 +181,15 @@ def parse_key(key: str) -> SourceKey | IgnoredKey:
     match = _KEY.fullmatch(key)
     if match is None:
         return IgnoredKey("not a CloudTrail key")
-    if match["folder"] != FOLDER:
-        return IgnoredKey(f"{match['folder']} folder")
+    if match["folder"] not in FOLDERS:
+        return IgnoredKey("digest" if match["folder"] == DIGESTS else f"{match['folder']} folder")
     if not _LOG_FILE.fullmatch(match["file"]):
         return IgnoredKey("not a log file")
     try:
         day = dt.datetime.strptime(match["day"], "%Y/%m/%d").date()
     except ValueError:
         return IgnoredKey("no calendar day")
-    place = match["trail"], match["account"], match["region"], day.isoformat()
+    place = match["trail"], match["folder"], match["account"], match["region"], day.isoformat()
     folder = key[: match.start("file")]
     return SourceKey(day, _delivery_time(match["file"]), match["account"], match["region"], place, folder)
 
@@ -199,7 +213,7 @@ def descend(folder: str, days: frozenset[dt.date], controls: Controls) -> Descen
         return Descent(refused="accounts")
     if match["folder"] is None:
         return Descent((folder,))
-    if match["folder"] != FOLDER:
+    if match["folder"] not in (*FOLDERS, DIGESTS):
         return Descent(ignored=f"{match['folder']} folder")
     if match["region"] is None:
         return Descent((folder,))
@@ -229,6 +243,35 @@ def _verdict(controls: Controls, event_source: str, event_name: str) -> str | No
 
 
 def _derive(arrays: dict[str, pa.Array]) -> None:
+    _derive_session(arrays)
+    _derive_truncated(arrays)
+    _derive_category(arrays)
+
+
+def _derive_truncated(arrays: dict[str, pa.Array]) -> None:
+    """Adds is_truncated: a field that AWS left out says `"omitted": true` (FORMATS 1.7)."""
+    is_cut = np.zeros(len(arrays["eventname"]), bool)
+    for name in _CUT_COLUMNS:
+        may_be = pc.fill_null(pc.match_substring(arrays[name], '"omitted"'), False)
+        for index in pc.indices_nonzero(may_be).to_pylist():
+            value = msgspec.json.decode(arrays[name][index].as_py())
+            is_cut[index] |= isinstance(value, dict) and value.get("omitted") is True
+    arrays["is_truncated"] = pa.array(is_cut)
+
+
+def _derive_category(arrays: dict[str, pa.Array]) -> None:
+    """An Insights record says by its type what older ones do not say by eventCategory."""
+    is_unnamed = pc.and_(pc.equal(arrays["eventtype"], _INSIGHT_TYPE), pc.is_null(arrays["eventcategory"]))
+    is_unnamed = pc.fill_null(is_unnamed, False)
+    if not pc.any(is_unnamed).as_py():
+        return
+    said = pc.fill_null(arrays[EMPTY_FIELDS], "")
+    noted = pc.if_else(pc.equal(said, ""), "eventCategory=absent", pc.binary_join_element_wise(said, "eventCategory=absent", ","))
+    arrays["eventcategory"] = pc.if_else(is_unnamed, _INSIGHT, arrays["eventcategory"])
+    arrays[EMPTY_FIELDS] = pc.if_else(is_unnamed, noted, arrays[EMPTY_FIELDS])
+
+
+def _derive_session(arrays: dict[str, pa.Array]) -> None:
     """Adds sessionid and sessionowner: Session Manager's own three actions only, Athena has actions of these names."""
     is_session = pc.and_(
         pc.equal(arrays["eventsource"], "ssm.amazonaws.com"),
@@ -323,7 +366,7 @@ SOURCE = Source(
     name="cloudtrail",
     title="CloudTrail",
     doc="API calls and sign-ins of AWS accounts, as CloudTrail trails deliver them to S3.",
-    version=1,
+    version=2,
     table=TABLE,
     raw_partition=RAW_PARTITION,
     identity=("eventid", "recipientaccountid"),
