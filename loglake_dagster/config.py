@@ -126,6 +126,7 @@ class _Quality(_Section):
     lateness: Span = dt.timedelta(hours=2)
     sla_minutes: Annotated[int, Field(ge=0, le=1440)] = 90
     recount_objects: Annotated[int, Field(ge=0, le=10_000)] = 20
+    horizon: Span = dt.timedelta(days=35)
 
 
 class _Orc(_Section):

@@ -7,6 +7,7 @@ from loglake_dagster.assets.partitions import daily_partitions
 from loglake_dagster.assets.raw import build_raw_asset
 from loglake_dagster.assets.readready import build_readready_asset
 from loglake_dagster.assets.resources import LakeResource
+from loglake_dagster.assets.sensors import build_late_events_sensor
 from loglake_dagster.assets.sessions import build_sessions_asset
 from loglake_dagster.config import load_settings
 from loglake_dagster.lake.settings import Settings
@@ -24,6 +25,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         jobs=[build_day_job()],
         schedules=[build_schedule()],
+        sensors=[build_late_events_sensor()],
         resources={"lake": LakeResource(config_file=str(settings.file))},
         # Steps of a day run in one process: the engine itself uses every core, and a process a step costs seconds.
         executor=dg.in_process_executor,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from loglake_dagster.lake.manifest import ObjectEntry
 from loglake_dagster.lake.schema import Table
 
 
@@ -31,6 +32,18 @@ class PublishedVersion:
     location: str
     published: dt.datetime
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LateObject:
+    """An object outside a day's delivery window that another day's run found to hold events of the day. `entry` is
+    what its listing and key said then, without counts; `events` how many events of the day it holds."""
+
+    table: str
+    day: dt.date
+    entry: ObjectEntry
+    key: str
+    events: int
 
 
 class Catalog(Protocol):
@@ -62,6 +75,15 @@ class Catalog(Protocol):
     def publish(self, version: PublishedVersion, expected: str | None) -> None:
         """Moves a day's pointer in one atomic step. `expected` is the version that the run was planned from (None for
         none); PublishConflict if another one is published by now."""
+
+    def note_late(self, objects: Iterable[LateObject]) -> int:
+        """Writes down late objects of days; returns how many were not known yet. Idempotent by day and URI."""
+
+    def late_objects(self, table: str, day: dt.date) -> Sequence[LateObject]:
+        """The late objects of a day, by URI."""
+
+    def late_days(self, table: str) -> Sequence[dt.date]:
+        """Days that have late objects, oldest first."""
 
     def history(self, table: str, day: dt.date) -> Sequence[PublishedVersion]:
         """Every version that was ever published for a day, oldest first."""

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from loglake_dagster.catalog import PublishedVersion, RawPartition
+import msgspec
+
+from loglake_dagster.catalog import LateObject, PublishedVersion, RawPartition
 from loglake_dagster.errors import CatalogError, PublishConflict
 from loglake_dagster.lake.schema import Table
 
@@ -26,6 +28,9 @@ CREATE TABLE IF NOT EXISTS raw_partitions (
 CREATE TABLE IF NOT EXISTS versions (
   table_name TEXT NOT NULL, day TEXT NOT NULL, version TEXT NOT NULL, location TEXT NOT NULL, published TEXT NOT NULL,
   facts TEXT NOT NULL, PRIMARY KEY (table_name, day, version));
+CREATE TABLE IF NOT EXISTS late_objects (
+  table_name TEXT NOT NULL, day TEXT NOT NULL, uri TEXT NOT NULL, object TEXT NOT NULL,
+  PRIMARY KEY (table_name, day, uri));
 CREATE TABLE IF NOT EXISTS partitions (
   table_name TEXT NOT NULL, day TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (table_name, day));
 """
@@ -125,6 +130,26 @@ class SqliteCatalog:
             row = (*place, version.version, version.location, version.published.isoformat(), facts)
             connection.execute("INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?)", row)
             connection.execute("INSERT OR REPLACE INTO partitions VALUES (?, ?, ?)", (*place, version.version))
+
+    def note_late(self, objects: Iterable[LateObject]) -> int:
+        rows = [
+            (late.table, late.day.isoformat(), late.entry.uri, msgspec.json.encode(late).decode()) for late in objects
+        ]
+        with self._connected(write=True) as connection:
+            before = connection.total_changes
+            connection.executemany("INSERT OR IGNORE INTO late_objects VALUES (?, ?, ?, ?)", rows)
+            return connection.total_changes - before
+
+    def late_objects(self, table: str, day: dt.date) -> Sequence[LateObject]:
+        query = "SELECT object FROM late_objects WHERE table_name = ? AND day = ? ORDER BY uri"
+        with self._connected() as connection:
+            found = connection.execute(query, (table, day.isoformat())).fetchall()
+        return [msgspec.json.decode(text, type=LateObject) for (text,) in found]
+
+    def late_days(self, table: str) -> Sequence[dt.date]:
+        query = "SELECT DISTINCT day FROM late_objects WHERE table_name = ? ORDER BY day"
+        with self._connected() as connection:
+            return [dt.date.fromisoformat(day) for (day,) in connection.execute(query, (table,))]
 
     def history(self, table: str, day: dt.date) -> Sequence[PublishedVersion]:
         query = f"SELECT {_VERSION} FROM versions v WHERE table_name = ? AND day = ? ORDER BY published, version"

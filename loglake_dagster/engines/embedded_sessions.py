@@ -41,7 +41,9 @@ def join_sessions(job: SessionsJob, scratch: Path, memory_limit: int) -> list[Pa
         connection.execute("SET memory_limit = ?", [f"{memory_limit}B"])
         connection.execute("SET temp_directory = ?", [str(scratch / "spill")])
         connection.execute("SET TimeZone = 'UTC'")
-        _load(connection, "started", cloudtrail.TABLE, STARTED_COLUMNS, _events(START_EVENT, STARTED_COLUMNS, job.started))
+        _load(
+            connection, "started", cloudtrail.TABLE, STARTED_COLUMNS, _events(START_EVENT, STARTED_COLUMNS, job.started)
+        )
         before = _events(START_EVENT, NAME_COLUMNS, job.started_before)
         _load(connection, "started_before", cloudtrail.TABLE, NAME_COLUMNS, before)
         resumed = _events(RESUME_EVENT, NAME_COLUMNS, job.started, job.started_after)

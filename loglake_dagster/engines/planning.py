@@ -53,7 +53,8 @@ def delivery_window(lake: Lake, source: Source, day: dt.date) -> DeliveryWindow:
 
 
 def list_source(lake: Lake, source: Source, day: dt.date) -> SourceState:
-    """Lists every feed of the source for the day's delivery window. An object that two feeds see is the first's."""
+    """Lists every feed of the source for the day's delivery window, and adds the late objects that other days' runs
+    wrote down for it. An object that two feeds see is the first's."""
     window, state = delivery_window(lake, source, day), SourceState()
     for feed in lake.settings.feeds_of(source.name):
         store = lake.feed_store(feed)
@@ -64,6 +65,11 @@ def list_source(lake: Lake, source: Source, day: dt.date) -> SourceState:
             if window.holds(key.delivery_day, key.delivery_time):
                 uri = store.uri(listed.key)
                 state.objects.setdefault(uri, PlannedObject(_entry(uri, feed, listed, key), listed.key))
+    feeds = {feed.name for feed in lake.settings.feeds_of(source.name)}
+    for late in lake.catalog.late_objects(source.readready_name, day):
+        entry = late.entry
+        if entry.feed in feeds and not lake.settings.controls.refusal_of_object(late.key, entry.account, entry.region):
+            state.objects.setdefault(entry.uri, PlannedObject(entry, late.key))
     return state
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from loglake_dagster.engines import Progress, ReadreadyJob, Written
 from loglake_dagster.engines.audit import Audit, audit_readready
 from loglake_dagster.engines.lake import Lake
+from loglake_dagster.engines.late import late_objects
 from loglake_dagster.engines.planning import Plan, plan_readready
 from loglake_dagster.errors import CoverageError
 from loglake_dagster.io.versions import VersionFolder
@@ -79,6 +80,8 @@ def materialize_readready(
         written = _write(lake, plan, folder, progress)
         manifest, entries, is_new = _manifest(lake, plan, folder, written), written.entries, True
         folder.write_manifest(manifest, entries)
+    keys = {uri: one.key for uri, one in plan.state.objects.items()}
+    lake.catalog.note_late(late_objects(lake, source, day, entries, keys))
     audit = audit_readready(lake, plan, folder, manifest, entries)
     threshold = lake.settings.quality.coverage
     is_open = audit.coverage.ratio >= threshold

@@ -49,13 +49,9 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
     """
     lake.catalog.register_table(TABLE)
     as_of = _to_the_millisecond(as_of or lake.now())
-    inputs = {
-        "started": _needed(lake, cloudtrail.TABLE.name, day),
-        "typed": _needed(lake, cloudwatch.TABLE.name, day),
-        "started_before": lake.published(cloudtrail.TABLE.name, day - ONE_DAY, with_accounts=False),
-        "typed_after": lake.published(cloudwatch.TABLE.name, day + ONE_DAY, with_accounts=False),
-        "started_after": lake.published(cloudtrail.TABLE.name, day + ONE_DAY, with_accounts=False),
-    }
+    _needed(lake, cloudtrail.TABLE.name, day)
+    _needed(lake, cloudwatch.TABLE.name, day)
+    inputs = {name: lake.published(table, on, with_accounts=False) for name, (table, on) in _inputs(day).items()}
     versions = {name: base.manifest.version for name, base in inputs.items() if base is not None}
     quality = lake.settings.quality
     recipe = recipe_of(
@@ -138,16 +134,32 @@ def _to_the_millisecond(moment: dt.datetime) -> dt.datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _needed(lake: Lake, table: str, day: dt.date) -> BaseVersion:
-    version = lake.published(table, day, with_accounts=False)
-    if version is None:
+def _inputs(day: dt.date) -> dict[str, tuple[str, dt.date]]:
+    """What a day's sessions are joined from: table and day by the input's name."""
+    return {
+        "started": (cloudtrail.TABLE.name, day),
+        "typed": (cloudwatch.TABLE.name, day),
+        "started_before": (cloudtrail.TABLE.name, day - ONE_DAY),
+        "typed_after": (cloudwatch.TABLE.name, day + ONE_DAY),
+        "started_after": (cloudtrail.TABLE.name, day + ONE_DAY),
+    }
+
+
+def input_versions(lake: Lake, day: dt.date) -> dict[str, str]:
+    """The published versions that a day's sessions would be joined from now, by the input's name."""
+    published = {name: lake.catalog.published(table, on) for name, (table, on) in _inputs(day).items()}
+    return {name: version.version for name, version in published.items() if version is not None}
+
+
+def _needed(lake: Lake, table: str, day: dt.date) -> None:
+    """LogLakeError if the day has no published version of the table."""
+    if lake.catalog.published(table, day) is None:
         raise LogLakeError(
             f"sessions {day}: {table} has no published version of that day; materialise it first, or see why its gate "
             "is shut (loglake status)",
             table=table,
             day=day.isoformat(),
         )
-    return version
 
 
 def _given(version: BaseVersion | None) -> BaseVersion:

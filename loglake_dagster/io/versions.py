@@ -28,7 +28,7 @@ from loglake_dagster.lake.source import Reject
 
 MANIFEST = "_manifest/manifest.json"
 OBJECTS = "_manifest/objects.parquet"
-_COUNTS = ("filtered_by", "other_days", "accounts")
+_COUNTS = ("filtered_by", "other_days", "accounts", "lateness")
 _TIME = pa.timestamp("ms", "UTC")
 OBJECT_SCHEMA = pa.schema(
     [

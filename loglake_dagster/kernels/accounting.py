@@ -50,6 +50,7 @@ def rows_of_day(
     is_other = days != (day - _EPOCH.date()).days
     _add_other_days(entries, places[is_other], days[is_other])
     _add_accounts(entries, day_places, rows[source.account_column].take(pa.array(of_day)))
+    _add_lateness(entries, day_places, times[of_day])
     for entry in entries:
         if not entry.is_balanced:
             raise AuditError(f"{entry.uri}: accounting does not hold after decoding", uri=entry.uri)
@@ -127,6 +128,26 @@ def _add_other_days(entries: Sequence[ObjectEntry], places: _Counts, days: _Coun
         entries[place].other_day += count
         other = (_EPOCH + dt.timedelta(days=number)).date().isoformat()
         entries[place].other_days[other] = entries[place].other_days.get(other, 0) + count
+
+
+# How long after an event its object was delivered: upper bounds in ms, by name. The last one has no bound.
+LATENESS = {
+    "5 min": 300_000, "15 min": 900_000, "1 h": 3_600_000, "2 h": 7_200_000, "1 day": _DAY_MS, "7 days": 7 * _DAY_MS,
+    "later": 1 << 62,
+}  # fmt: skip
+
+
+def _add_lateness(entries: Sequence[ObjectEntry], places: _Counts, times: _Counts) -> None:
+    """The day's events by lateness, for objects whose delivery time is known."""
+    bounds, names = np.array(list(LATENESS.values())), list(LATENESS)
+    delivered = np.array([-1 if e.delivery_time is None else int(e.delivery_time.timestamp() * 1000) for e in entries])
+    if len(places) == 0:
+        return
+    known = delivered[places] >= 0
+    buckets = np.searchsorted(bounds, delivered[places[known]] - times[known])
+    pairs, counts = np.unique(np.stack([places[known], buckets]), axis=1, return_counts=True)
+    for place, bucket, count in zip(*pairs.tolist(), counts.tolist(), strict=True):
+        entries[place].lateness[names[bucket]] = count
 
 
 def _add_accounts(entries: Sequence[ObjectEntry], places: _Counts, accounts: pa.ChunkedArray) -> None:

@@ -22,7 +22,8 @@ State = Literal["read", "partly_read", "unreadable"]
 @dataclass(slots=True, kw_only=True)
 class ObjectEntry:
     """One source object in a version. Times are UTC; `filtered_by`, `other_days` and `accounts` are counts by rule,
-    by day (`YYYY-MM-DD`) and, where the key names no account, landed and duplicate events by account.
+    by day (`YYYY-MM-DD`) and, where the key names no account, landed and duplicate events by account; `lateness`
+    counts the day's events by how long after them the object was delivered (kernels/accounting.py).
     `lost_share` is the part of the object's bytes that gave no records (0 for a whole object)."""
 
     uri: str
@@ -48,6 +49,7 @@ class ObjectEntry:
     filtered_by: dict[str, int] = field(default_factory=dict)
     other_days: dict[str, int] = field(default_factory=dict)
     accounts: dict[str, int] = field(default_factory=dict)
+    lateness: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_balanced(self) -> bool:

@@ -266,7 +266,9 @@ def _derive_category(arrays: dict[str, pa.Array]) -> None:
     if not pc.any(is_unnamed).as_py():
         return
     said = pc.fill_null(arrays[EMPTY_FIELDS], "")
-    noted = pc.if_else(pc.equal(said, ""), "eventCategory=absent", pc.binary_join_element_wise(said, "eventCategory=absent", ","))
+    noted = pc.if_else(
+        pc.equal(said, ""), "eventCategory=absent", pc.binary_join_element_wise(said, "eventCategory=absent", ",")
+    )
     arrays["eventcategory"] = pc.if_else(is_unnamed, _INSIGHT, arrays["eventcategory"])
     arrays[EMPTY_FIELDS] = pc.if_else(is_unnamed, noted, arrays[EMPTY_FIELDS])
 
