@@ -1,0 +1,1 @@
+"""What needs Java: readers and engines on Spark (make test-spark)."""
