@@ -67,6 +67,7 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `loglake`.`from_cloudtrail_readready` (
   `eventcontext` string COMMENT 'Request and tag context of enriched events, JSON.',
   `sessionid` string COMMENT 'Session Manager session: text after the last hyphen of its name.',
   `sessionowner` string COMMENT 'Text before the last hyphen of the session’s name.',
+  `is_truncated` boolean COMMENT 'True where AWS left out the content of a field that was too long (`omitted` in its place).',
   `extra` string COMMENT 'Every field that no column names, and values that their column’s type cannot hold, JSON.',
   `emptyfields` string COMMENT 'Fields that were null or {}, as `responseElements=null`, tells null from absent.',
   `source_object` string COMMENT 'URI of the source object that the row was read from.',

@@ -35,7 +35,7 @@ _COLUMN_MODE = 3
 
 def readable(text: str) -> str:
     """The text without control characters, lines without trailing space, joined by newlines."""
-    if text.isprintable() or not _CONTROL.search(text.replace("\t", "")) and "\b" not in text and "\r" not in text:
+    if text.isprintable() or (not _CONTROL.search(text.replace("\t", "")) and "\b" not in text and "\r" not in text):
         return text
     if len(text) <= PLAYED_CHARS:
         try:
@@ -70,7 +70,7 @@ class _TooBusyError(Exception):
     """The text keeps the terminal busier than a transcript does."""
 
 
-class _Paper(pyte.Screen):  # type: ignore[misc]
+class _Paper(pyte.Screen):
     """A screen that loses no line: pages follow each other downwards, and nothing scrolls away."""
 
     def __init__(self, columns: int, rows: int) -> None:

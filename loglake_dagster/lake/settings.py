@@ -34,7 +34,8 @@ class Feed:
 class Quality:
     """`coverage` is the gate's threshold, 0 to 1; `lateness` how long after midnight a day's deliveries are waited
     for; `sla_minutes` how long keystrokes may take; `captured` the share of loggable sessions that should have them;
-    `recount_objects` how many objects an audit counts again; `horizon` how long after a day its events may still come."""
+    `recount_objects` how many objects an audit counts again; `horizon` how long after a day its events may still
+    come."""
 
     coverage: float = 0.90
     lateness: dt.timedelta = dt.timedelta(hours=2)

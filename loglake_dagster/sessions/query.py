@@ -30,7 +30,8 @@ TYPED_COLUMNS = (
 _TRANSCRIPT = """
   SELECT sessionid, sessionowner,
          string_agg(piece, '' ORDER BY eventtime, source_object, source_ordinal) AS text,
-         count(*) AS chunks, count(sessiondata) - count(DISTINCT sessiondata) AS repeated_chunks, min(eventtime) AS first_output_time, max(eventtime) AS last_output_time,
+         count(*) AS chunks, count(sessiondata) - count(DISTINCT sessiondata) AS repeated_chunks,
+         min(eventtime) AS first_output_time, max(eventtime) AS last_output_time,
          max(nullif(runasuser, '')) AS runasuser, max(owner) AS owner, max(awsregion) AS awsregion,
          max(target) AS target, max(useridentity_arn) AS useridentity_arn, max(loggroup) AS loggroup,
          max(logstream) AS logstream
@@ -70,8 +71,8 @@ resumptions AS (
          o.sourceipaddress, o.useragent, o.recipientaccountid, o.awsregion,
          coalesce(o.asked_target, t.target) AS target, o.documentname, o.reason, o.parameters,
          o.errorcode, o.errormessage, o.eventid,
-         t.runasuser, t.first_output_time, t.last_output_time, t.chunks, t.repeated_chunks, t.text, t.loggroup, t.logstream,
-         r.resumes
+         t.runasuser, t.first_output_time, t.last_output_time, t.chunks, t.repeated_chunks, t.text, t.loggroup,
+         t.logstream, r.resumes
   FROM opened o LEFT JOIN transcripts t ON o.sessionid = t.sessionid AND o.sessionowner = t.sessionowner
        LEFT JOIN resumptions r ON o.sessionid = r.sessionid AND o.sessionowner = r.sessionowner
 ), orphan_rows AS (
@@ -80,8 +81,8 @@ resumptions AS (
          NULL AS issuer_arn, NULL AS mfaauthenticated, NULL AS sourceipaddress, NULL AS useragent,
          t.owner AS recipientaccountid, t.awsregion, t.target, NULL AS documentname, NULL AS reason, NULL AS parameters,
          NULL AS errorcode, NULL AS errormessage, NULL AS eventid,
-         t.runasuser, t.first_output_time, t.last_output_time, t.chunks, t.repeated_chunks, t.text, t.loggroup, t.logstream,
-         r.resumes
+         t.runasuser, t.first_output_time, t.last_output_time, t.chunks, t.repeated_chunks, t.text, t.loggroup,
+         t.logstream, r.resumes
   FROM orphans t LEFT JOIN resumptions r ON t.sessionid = r.sessionid AND t.sessionowner = r.sessionowner
        ANTI JOIN known k ON t.sessionid = k.sessionid AND t.sessionowner = k.sessionowner
 ), whole AS (
@@ -92,8 +93,8 @@ SELECT eventtime, sessionid, sessionowner, keystroke_status,
        CASE WHEN keystroke_status = 'pending' THEN $as_of END AS statusasof,
        useridentity_arn, useridentity_type, useridentity_accountid, sourceidentity, issuer_arn, mfaauthenticated,
        sourceipaddress, useragent, recipientaccountid, awsregion, target, documentname, reason, parameters,
-       errorcode, errormessage, eventid, runasuser, first_output_time, last_output_time, coalesce(resumes, 0) AS resumes,
-       coalesce(chunks, 0) AS chunks, coalesce(repeated_chunks, 0) AS repeated_chunks,
+       errorcode, errormessage, eventid, runasuser, first_output_time, last_output_time,
+       coalesce(resumes, 0) AS resumes, coalesce(chunks, 0) AS chunks, coalesce(repeated_chunks, 0) AS repeated_chunks,
        CASE WHEN coalesce(text, '') = '' THEN 0
             ELSE length(text) - length(replace(text, chr(10), '')) + 1 END AS lines,
        coalesce(octet_length(encode(text)), 0) AS bytes, text AS sessiondata, loggroup, logstream

@@ -81,7 +81,7 @@ COLUMNS = (
     Column(
         "repeated_chunks",
         "bigint",
-        "Chunks that have the text of another chunk of the session: the agent may have sent them twice. Kept, all of them.",
+        "Chunks with the text of another chunk of the session: the agent may have sent them twice. All are kept.",
         unit="count",
         nullable=False,
     ),
