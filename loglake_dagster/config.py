@@ -15,10 +15,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from loglake_dagster.errors import ConfigError, LogLakeError, quote
+from loglake_dagster.io.yaml_lines import dotted, parse_yaml, wrong
 from loglake_dagster.lake.controls import Controls, Rule
 from loglake_dagster.lake.partition import parse_day
 from loglake_dagster.lake.settings import EngineSettings, Feed, OrcSettings, Quality, S3Settings, Settings
@@ -185,66 +185,12 @@ def load_settings(given: str | os.PathLike[str] | None = None) -> Settings:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}", file=str(path)) from error
-    document, lines = _parse(path, text)
+    document, lines = parse_yaml(path, text)
     try:
         parsed = _File.model_validate(document)
     except ValidationError as error:
         raise _explain(path, lines, error) from None
     return _settings(path, parsed, lines)
-
-
-class _Loader(yaml.SafeLoader):
-    """Leaves days as text: what is no day is then an error of its key, and not of YAML."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-MAX_DEPTH = 20
-
-
-def _parse(path: Path, text: str) -> tuple[Any, Mapping[tuple[Any, ...], int]]:
-    """(the document, line of each key). Keys given twice are an error: YAML would drop the first silently."""
-    try:
-        root = yaml.compose(text, _Loader)
-        lines: dict[tuple[Any, ...], int] = {(): 1}
-        if root is not None:
-            _note_lines(path, root, (), lines)
-        return yaml.load(text, _Loader), lines
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}:{line}: not YAML: {error.problem}", file=str(path), line=line) from None
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the latter from tags such as !!int x
-        raise ConfigError(f"{path}: not YAML: {quote(str(error), 200)}", file=str(path)) from None
-
-
-def _note_lines(path: Path, node: yaml.Node, place: tuple[Any, ...], lines: dict[tuple[Any, ...], int]) -> None:
-    lines.setdefault(place, node.start_mark.line + 1)
-    if len(place) > MAX_DEPTH:
-        raise _wrong(path, lines[place], _dotted(place[:3]), "too deep; does an alias hold itself?")
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode) or not key.tag.endswith((":str", ":merge")):
-                raise _wrong(path, line, _dotted(place), f"expected text as a key, got {quote(_source_text(key))}")
-            below = (*place, key.value)
-            if below in lines:
-                raise _wrong(path, line, _dotted(below), f"given twice (first in line {lines[below]})")
-            lines[below] = line
-            _note_lines(path, value, below, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for place_in_list, value in enumerate(node.value):
-            _note_lines(path, value, (*place, place_in_list), lines)
-
-
-def _source_text(node: yaml.Node) -> str:
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else type(node).__name__
-
-
-def _wrong(path: Path, line: int, key: str, words: str) -> ConfigError:
-    """The one shape of every mistake in the file."""
-    return ConfigError(f"{path}:{line}: {key or 'file'}: {words}", file=str(path), line=line, key=key)
 
 
 def _explain(path: Path, lines: Mapping[tuple[Any, ...], int], error: ValidationError) -> ConfigError:
@@ -258,7 +204,7 @@ def _explain(path: Path, lines: Mapping[tuple[Any, ...], int], error: Validation
     # Of one line an unknown key first: `url: x` also means that `uri` is missing.
     line, one = min(mistakes, key=lambda mistake: (mistake[0], mistake[1]["type"] != "extra_forbidden"))
     others = f" ({len(mistakes) - 1} more after it)" if len(mistakes) > 1 else ""
-    return _wrong(path, line, _dotted(one["loc"]), f"{_words(one)}{others}")
+    return wrong(path, line, dotted(one["loc"]), f"{_words(one)}{others}")
 
 
 _EXPECTED = {
@@ -305,13 +251,6 @@ def _accepted(place: tuple[Any, ...]) -> list[str]:
     return list(model.model_fields)
 
 
-def _dotted(place: tuple[Any, ...]) -> str:
-    texts = [
-        f"[{part}]" if isinstance(part, int) else f".{part if part.isprintable() else quote(part)}" for part in place
-    ]
-    return "".join(texts).removeprefix(".")
-
-
 def _settings(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -> Settings:
     lake = _uri(path, ("lake",), parsed.lake, lines)
     feeds = _feeds(path, parsed, lines)
@@ -338,27 +277,27 @@ def _catalog_path(path: Path, lake: str, catalog: _Catalog, lines: Mapping[tuple
         if not lake.startswith("s3://"):
             return Path(lake) / "catalog.db"
         words = "expected a path for the sqlite catalog of a lake on s3, got nothing (missing)"
-        raise _wrong(path, lines[("lake",)], _dotted(key), words)
+        raise wrong(path, lines[("lake",)], dotted(key), words)
     given = _uri(path, key, catalog.path, lines)
     if given.startswith("s3://"):
         words = f"expected a path on this machine for the sqlite catalog, got {quote(catalog.path)}"
-        raise _wrong(path, lines[key], _dotted(key), words)
+        raise wrong(path, lines[key], dotted(key), words)
     return Path(given)
 
 
 def _feeds(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -> tuple[Feed, ...]:
     if not parsed.feeds:
-        raise _wrong(path, lines[("feeds",)], "feeds", "expected at least one feed, got an empty list")
+        raise wrong(path, lines[("feeds",)], "feeds", "expected at least one feed, got an empty list")
     feeds: dict[str, Feed] = {}
     for place, feed in enumerate(parsed.feeds):
         line = lines["feeds", place]
         same = sum(other.source == feed.source for other in parsed.feeds[:place])
         name = feed.name or (f"{feed.source}-{same + 1}" if same else feed.source)
         if name in feeds:
-            raise _wrong(path, line, f"feeds[{place}].name", f"expected a name of its own, got {quote(name)} twice")
+            raise wrong(path, line, f"feeds[{place}].name", f"expected a name of its own, got {quote(name)} twice")
         if feed.log_groups is not None and not source_named(feed.source).log_group_roles:
             names = _one_of([source.name for source in SOURCES if source.log_group_roles])
-            raise _wrong(path, line, f"feeds[{place}].log_groups", f"only a {names} feed has log groups")
+            raise wrong(path, line, f"feeds[{place}].log_groups", f"only a {names} feed has log groups")
         roles = feed.log_groups.model_dump() if feed.log_groups else {}
         feeds[name] = Feed(name, feed.source, _uri(path, ("feeds", place, "uri"), feed.uri, lines), roles)
     return tuple(feeds.values())
@@ -384,7 +323,7 @@ def _refuse_shared_folders(
                 words = f"expected a place that no other {feed.source} feed reads, got {feed.uri} "
                 words += f"(feed {other.name} reads {other.uri})"
         if words:
-            raise _wrong(path, lines["feeds", place], f"feeds[{place}].uri", words)
+            raise wrong(path, lines["feeds", place], f"feeds[{place}].uri", words)
 
 
 def _uri(path: Path, key: tuple[Any, ...], given: str, lines: Mapping[tuple[Any, ...], int]) -> str:
@@ -396,10 +335,8 @@ def _uri(path: Path, key: tuple[Any, ...], given: str, lines: Mapping[tuple[Any,
     if parts is not None and parts.scheme == "file" and not parts.netloc:
         plain = urllib.parse.unquote(parts.path)
     elif parts is not None:
-        raise _wrong(
-            path, lines[key], _dotted(key), f"expected a path, file:///path or s3://bucket, got {quote(given)}"
-        )
+        raise wrong(path, lines[key], dotted(key), f"expected a path, file:///path or s3://bucket, got {quote(given)}")
     try:
         return str((path.parent / Path(plain).expanduser()).resolve())
     except (ValueError, RuntimeError, OSError) as error:
-        raise _wrong(path, lines[key], _dotted(key), f"expected a path, got {quote(given)} ({error})") from None
+        raise wrong(path, lines[key], dotted(key), f"expected a path, got {quote(given)} ({error})") from None

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "sessions": DATA,
     "io": DATA | {"io"},
     "catalog": DATA | {"catalog"},
-    "config": {"errors", "lake", "sources"},
+    "config": {"errors", "lake", "io", "sources"},
     "terminal": DATA | {"config", "engines"},
     "engines": ENGINES,
     "assets": ENGINES | {"assets", "config"},
@@ -45,7 +45,7 @@ ONLY_IN = {
     "botocore": set(),
     "pyspark": set(),
     "pydantic": {"config"},
-    "yaml": {"config"},
+    "yaml": {"io"},
     "sqlite3": {"catalog"},
     "obstore": {"io", "engines"},
 }
