@@ -124,9 +124,9 @@ class _Quality(_Section):
     coverage: Share = 0.90
     captured: Share = 0.90
     lateness: Span = dt.timedelta(hours=2)
+    horizon: Span = dt.timedelta(days=35)
     sla_minutes: Annotated[int, Field(ge=0, le=1440)] = 90
     recount_objects: Annotated[int, Field(ge=0, le=10_000)] = 20
-    horizon: Span = dt.timedelta(days=35)
 
 
 class _Orc(_Section):

@@ -45,7 +45,7 @@ SESSION_COLUMNS = {
 }
 SESSION_STACKS = (("time", "account"), ("status", "lines"), ("owner", "session"), ("target", "region", "error"))
 STATUS_STYLES = {"captured": "green", "missing": "bold red", "orphan": "bold red", "pending": "yellow"}
-VERSION_STACKS = (("table", "version"), ("day", "published (UTC)"), ("rows", "bytes"), ("coverage",))
+VERSION_STACKS = (("table", "version"), ("day", "published (UTC)"), ("rows", "bytes"), ("coverage", "settled"))
 
 
 def console() -> Console:
@@ -163,15 +163,21 @@ def _session_cell(name: str, value: Any) -> Any:
 
 def status_tables(statuses: Sequence[TableStatus], is_detailed: bool) -> list[RenderableType]:
     """Published versions; for one day also coverage by account and region, the account, and what was rejected."""
-    header = ["table", "day", "rows", "coverage", "bytes", "published (UTC)", "version"]
+    header = ["table", "day", "rows", "coverage", "settled", "bytes", "published (UTC)", "version"]
     rows = [
-        [s.table, s.day, s.rows, _percent(s.coverage), s.bytes, f"{s.published:%Y-%m-%d %H:%M:%S}", s.version]
+        [s.table, s.day, s.rows, _percent(s.coverage), _settled(s), s.bytes, f"{s.published:%F %T}", s.version]
         for s in statuses
     ]
     tables: list[RenderableType] = [Grid("published versions", header, rows, VERSION_STACKS)]
     for one in statuses if is_detailed else ():
         tables += _details(one)
     return tables
+
+
+def _settled(one: TableStatus) -> str:
+    if one.late:
+        return f"{one.late:,} late object{'' if one.late == 1 else 's'} to read"
+    return "yes" if one.is_settled or one.settles is None else f"from {one.settles:%F}"
 
 
 def _details(one: TableStatus) -> Iterator[RenderableType]:

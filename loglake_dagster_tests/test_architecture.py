@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "engines": ENGINES,
     "assets": ENGINES | {"assets", "config"},
     "definitions": TOP,
+    "generate": EDGE,
     "demo": TOP,
     "cli": TOP,
 }

@@ -85,7 +85,7 @@ controls:
   event_sources: {allow: [ssm.amazonaws.com]}
   event_names: {deny: [Describe*]}
   log_groups: {allow: [/aws/*]}
-quality: {coverage: 1, captured: 0.5, lateness: 90m, sla_minutes: 0, recount_objects: 7}
+quality: {coverage: 1, captured: 0.5, lateness: 90m, horizon: 7d, sla_minutes: 0, recount_objects: 7}
 partitions: {start: 2026-03-01}
 orc: {compression: zstd}
 s3: {endpoint: "http://127.0.0.1:9000", region: eu-west-1, allow_http: true}
@@ -107,7 +107,7 @@ s3: {endpoint: "http://127.0.0.1:9000", region: eu-west-1, allow_http: true}
         event_names=Rule((), ("Describe*",)),
         log_groups=Rule(("/aws/*",), ()),
     )
-    assert settings.quality == Quality(1.0, dt.timedelta(minutes=90), 0.5, 0, 7)
+    assert settings.quality == Quality(1.0, dt.timedelta(minutes=90), dt.timedelta(days=7), 0.5, 0, 7)
     assert settings.start == dt.date(2026, 3, 1)
     assert settings.orc == OrcSettings("zstd")
     assert settings.s3 == S3Settings("http://127.0.0.1:9000", "eu-west-1", True)
@@ -163,7 +163,7 @@ def test_a_file_that_is_none(file, text, message):
         ("a.b: 1", f"4: a.b: unknown key; accepted here: {SECTIONS}"),
         ('"a\\e[31mb": 1', f"4: 'a\\x1b[31mb': unknown key; accepted here: {SECTIONS}"),
         ("quality: {covrage: 1}", "4: quality.covrage: unknown key; accepted here: coverage, captured, lateness, "
-         "sla_minutes, recount_objects"),
+         "horizon, sla_minutes, recount_objects"),
         ("controls: {accounts: {denied: []}}", "4: controls.accounts.denied: unknown key; accepted here: allow, deny"),
         ("- {source: cloudtrail, url: x}", "4: feeds[1].url: unknown key; accepted here: source, uri, name, log_groups"
          " (1 more after it)"),

@@ -62,6 +62,8 @@ def readready_metadata(result: ReadreadyResult, rejects: Sequence[Mapping[str, A
         "account": account_table(result),
         "rejected": totals.rejected,
         "first_rejects": rejects_table(rejects),
+        "lateness": lateness_table(result),
+        "late_events": _table(("day", "events"), list(result.late.items())),
         "objects": totals.objects,
         "objects_read": result.objects_read,
         "recounted_objects": result.audit.recounted,
@@ -87,6 +89,11 @@ def account_table(result: ReadreadyResult) -> dg.MarkdownMetadataValue:
     totals = result.manifest.totals
     names = ("found", "landed", "duplicate", "filtered", "other_day", "rejected", "unreadable", "partly_read")
     return _table(names, [tuple(getattr(totals, name) for name in names)])
+
+
+def lateness_table(result: ReadreadyResult) -> dg.MarkdownMetadataValue:
+    """A histogram: the day's events by how long after them the object's name says it was delivered."""
+    return _table(("delivered within", "events"), [(name, count) for name, count in result.lateness.items() if count])
 
 
 def rejects_table(rejects: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:

@@ -30,7 +30,7 @@ def build_readready_asset(source: Source, daily: dg.PartitionsDefinition[str]) -
         specs=[
             dg.AssetSpec(
                 key,
-                deps=[dg.AssetDep(source.raw_name, partition_mapping=neighbours(0, 1))],
+                deps=[dg.AssetDep(source.raw_name, partition_mapping=neighbours(int(bool(source.lead)), 1))],
                 kinds={"orc", "table"},
                 owners=OWNERS,
                 tags={"source": source.name, "stage": "readready"},

@@ -1,10 +1,13 @@
-"""Sensors: days that must be asked for again, because their events came late or their inputs changed."""
+"""Sensors: days that must be asked for again, because events came late or because what they were made from changed."""
+
+from collections.abc import Iterator
 
 import dagster as dg
 
 from loglake_dagster.assets.automation import DAY_JOB
 from loglake_dagster.assets.resources import LakeResource
-from loglake_dagster.engines.late import days_to_ask_again, stale_sessions
+from loglake_dagster.engines.lake import Lake
+from loglake_dagster.engines.late import stale_sessions, waiting_days
 from loglake_dagster.sessions.record import TABLE
 from loglake_dagster.sources import SOURCES
 
@@ -13,37 +16,30 @@ EVERY_S = 600
 
 def build_late_events_sensor() -> dg.SensorDefinition:
     """Asks for days whose late events lie in objects that another day's run wrote down, and for sessions whose inputs
-    have another version by now. The run key names what is new, so that a day is asked for once for each change."""
+    have another version by now. A run key names what is new, so that a day is asked for once for each change."""
 
     @dg.sensor(
         name="late_events",
         job_name=DAY_JOB,
         minimum_interval_seconds=EVERY_S,
         default_status=dg.DefaultSensorStatus.STOPPED,
-        description="Days that hold late events, and sessions whose inputs changed, are materialised again.",
+        description="Asks for days again whose events came late, and for sessions whose inputs have changed.",
     )
-    def late_events(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
-        opened = lake.open()
-        requests = []
-        for source in SOURCES:
-            for day in days_to_ask_again(opened, source):
-                late = opened.catalog.late_objects(source.readready_name, day)
-                keys = [dg.AssetKey(name) for name in (source.readready_name, TABLE.name)]
-                requests.append(
-                    dg.RunRequest(f"{source.name} {day} {len(late)} late", partition_key=str(day), asset_selection=keys)
-                )
-        asked = {request.partition_key for request in requests}
-        for day in stale_sessions(opened, opened.now().date()):
-            if str(day) not in asked:
-                version = opened.catalog.published(TABLE.name, day)
-                name = version.version if version else ""
-                requests.append(
-                    dg.RunRequest(
-                        f"sessions {day} after {name}",
-                        partition_key=str(day),
-                        asset_selection=[dg.AssetKey(TABLE.name)],
-                    )
-                )
-        return dg.SensorResult(run_requests=requests)
+    def late_events(lake: LakeResource) -> list[dg.RunRequest]:
+        return list(requests(lake.open()))
 
     return late_events
+
+
+def requests(lake: Lake) -> Iterator[dg.RunRequest]:
+    """What there is to do again, oldest day first: late events before sessions, which change after them."""
+    for source in SOURCES:
+        for late in waiting_days(lake, source):
+            name = source.readready_name
+            yield _request(f"{name} {late.day}: {late.objects} late", late.day.isoformat(), name)
+    for version in stale_sessions(lake):
+        yield _request(f"after {version.version}", version.day.isoformat(), TABLE.name)
+
+
+def _request(run_key: str, day: str, table: str) -> dg.RunRequest:
+    return dg.RunRequest(run_key, partition_key=day, asset_selection=[dg.AssetKey(table)])

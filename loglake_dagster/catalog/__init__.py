@@ -37,13 +37,23 @@ class PublishedVersion:
 @dataclass(frozen=True, slots=True)
 class LateObject:
     """An object outside a day's delivery window that another day's run found to hold events of the day. `entry` is
-    what its listing and key said then, without counts; `events` how many events of the day it holds."""
+    what its listing and key said then, without counts; `key` its key in its feed; `events` how many events of the day
+    it holds."""
 
     table: str
     day: dt.date
     entry: ObjectEntry
     key: str
     events: int
+
+
+@dataclass(frozen=True, slots=True)
+class LateDay:
+    """A day with late objects: how many there are, and how many of them its published version does not account for."""
+
+    day: dt.date
+    objects: int
+    waiting: int
 
 
 class Catalog(Protocol):
@@ -77,13 +87,17 @@ class Catalog(Protocol):
         none); PublishConflict if another one is published by now."""
 
     def note_late(self, objects: Iterable[LateObject]) -> int:
-        """Writes down late objects of days; returns how many were not known yet. Idempotent by day and URI."""
+        """Writes down late objects of days; returns how many are new. One that is known stays as it is, unless its
+        content has changed: then it is waited for again."""
 
     def late_objects(self, table: str, day: dt.date) -> Sequence[LateObject]:
         """The late objects of a day, by URI."""
 
-    def late_days(self, table: str) -> Sequence[dt.date]:
+    def late_days(self, table: str) -> Sequence[LateDay]:
         """Days that have late objects, oldest first."""
+
+    def settle_late(self, table: str, day: dt.date, uris: Iterable[str]) -> None:
+        """Marks late objects of a day as accounted for by its published version."""
 
     def history(self, table: str, day: dt.date) -> Sequence[PublishedVersion]:
         """Every version that was ever published for a day, oldest first."""

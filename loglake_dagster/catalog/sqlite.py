@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from loglake_dagster.catalog import LateObject, PublishedVersion, RawPartition
+from loglake_dagster.catalog import LateDay, LateObject, PublishedVersion, RawPartition
 from loglake_dagster.errors import CatalogError, PublishConflict
 from loglake_dagster.lake.schema import Table
 
@@ -29,13 +29,19 @@ CREATE TABLE IF NOT EXISTS versions (
   table_name TEXT NOT NULL, day TEXT NOT NULL, version TEXT NOT NULL, location TEXT NOT NULL, published TEXT NOT NULL,
   facts TEXT NOT NULL, PRIMARY KEY (table_name, day, version));
 CREATE TABLE IF NOT EXISTS late_objects (
-  table_name TEXT NOT NULL, day TEXT NOT NULL, uri TEXT NOT NULL, object TEXT NOT NULL,
-  PRIMARY KEY (table_name, day, uri));
+  table_name TEXT NOT NULL, day TEXT NOT NULL, uri TEXT NOT NULL, fingerprint TEXT NOT NULL,
+  object TEXT NOT NULL, is_waiting INTEGER NOT NULL, PRIMARY KEY (table_name, day, uri));
 CREATE TABLE IF NOT EXISTS partitions (
   table_name TEXT NOT NULL, day TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (table_name, day));
 """
 _VERSION = "v.table_name, v.day, v.version, v.location, v.published, v.facts"
 _JOINED = f"SELECT {_VERSION} FROM partitions p JOIN versions v USING (table_name, day, version)"
+
+_NOTE_LATE = """
+INSERT INTO late_objects VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (table_name, day, uri) DO UPDATE
+SET fingerprint = excluded.fingerprint, object = excluded.object, is_waiting = 1
+WHERE fingerprint != excluded.fingerprint
+"""
 
 
 class SqliteCatalog:
@@ -133,11 +139,14 @@ class SqliteCatalog:
 
     def note_late(self, objects: Iterable[LateObject]) -> int:
         rows = [
-            (late.table, late.day.isoformat(), late.entry.uri, msgspec.json.encode(late).decode()) for late in objects
+            (o.table, o.day.isoformat(), o.entry.uri, repr(o.entry.fingerprint), msgspec.json.encode(o).decode())
+            for o in objects
         ]
+        if not rows:
+            return 0
         with self._connected(write=True) as connection:
             before = connection.total_changes
-            connection.executemany("INSERT OR IGNORE INTO late_objects VALUES (?, ?, ?, ?)", rows)
+            connection.executemany(_NOTE_LATE, rows)
             return connection.total_changes - before
 
     def late_objects(self, table: str, day: dt.date) -> Sequence[LateObject]:
@@ -146,10 +155,16 @@ class SqliteCatalog:
             found = connection.execute(query, (table, day.isoformat())).fetchall()
         return [msgspec.json.decode(text, type=LateObject) for (text,) in found]
 
-    def late_days(self, table: str) -> Sequence[dt.date]:
-        query = "SELECT DISTINCT day FROM late_objects WHERE table_name = ? ORDER BY day"
+    def late_days(self, table: str) -> Sequence[LateDay]:
+        query = "SELECT day, count(*), sum(is_waiting) FROM late_objects WHERE table_name = ? GROUP BY day ORDER BY day"
         with self._connected() as connection:
-            return [dt.date.fromisoformat(day) for (day,) in connection.execute(query, (table,))]
+            return [LateDay(dt.date.fromisoformat(d), n, w) for d, n, w in connection.execute(query, (table,))]
+
+    def settle_late(self, table: str, day: dt.date, uris: Iterable[str]) -> None:
+        query = "UPDATE late_objects SET is_waiting = 0 WHERE table_name = ? AND day = ? AND uri = ?"
+        if rows := [(table, day.isoformat(), uri) for uri in uris]:
+            with self._connected(write=True) as connection:
+                connection.executemany(query, rows)
 
     def history(self, table: str, day: dt.date) -> Sequence[PublishedVersion]:
         query = f"SELECT {_VERSION} FROM versions v WHERE table_name = ? AND day = ? ORDER BY published, version"

@@ -1,60 +1,67 @@
 """Late events: what a run for one day finds of another, and how that other day gets to read it.
 
 A day reads its delivery window only; reading every later folder for every day would cost months for minutes. So a run
-that meets events of an earlier day in an object outside that day's window writes the object down, and that day's next
-run reads exactly those objects too. Nothing is dropped because it was late.
+that meets events of another day in an object outside that day's window writes the object down, and that day's next run
+reads exactly those objects too. Nothing is dropped because it was late.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
-from loglake_dagster.catalog import LateObject, PublishedVersion
+from loglake_dagster.catalog import LateDay, LateObject, PublishedVersion
 from loglake_dagster.engines.lake import Lake
+from loglake_dagster.engines.planning import delivery_window
 from loglake_dagster.engines.sessions import input_versions
 from loglake_dagster.io.versions import VersionFolder
+from loglake_dagster.kernels.accounting import LATENESS
 from loglake_dagster.lake.manifest import Manifest, ObjectEntry
-from loglake_dagster.lake.partition import ONE_DAY, DeliveryWindow, day_start
+from loglake_dagster.lake.partition import ONE_DAY, day_start
 from loglake_dagster.lake.source import Source
 from loglake_dagster.sessions.record import TABLE
 
 
 def late_objects(
-    lake: Lake, source: Source, found_by: dt.date, entries: Sequence[ObjectEntry], keys: dict[str, str]
+    lake: Lake, source: Source, found_by: dt.date, entries: Sequence[ObjectEntry], keys: Mapping[str, str]
 ) -> Iterator[LateObject]:
-    """The objects among `entries` that hold events of days whose windows they are outside of, within the horizon.
-    `keys` gives an object's key in its feed by URI."""
-    quality = lake.settings.quality
+    """The objects among `entries` that hold events of days whose windows they are outside of, as far back as the
+    horizon. `keys` gives an object's key in its feed by URI."""
     for entry in entries:
         for text, events in entry.other_days.items():
             day = dt.date.fromisoformat(text)
-            is_outside = not DeliveryWindow(day, quality.lateness).holds(entry.delivery_day, entry.delivery_time)
-            if is_outside and entry.uri in keys and day_start(found_by) - day_start(day) <= quality.horizon:
-                bare = replace(
-                    entry, state="read", reason="", lost_share=0.0, found=0, landed=0, duplicate=0, filtered=0,
-                    other_day=0, rejected=0, first_event_time=None, last_event_time=None, filtered_by={}, other_days={},
-                    accounts={}, lateness={},
-                )  # fmt: skip
-                yield LateObject(source.readready_name, day, bare, keys[entry.uri], events)
+            is_outside = not delivery_window(lake, source, day).holds(entry.delivery_day, entry.delivery_time)
+            if is_outside and entry.uri in keys and found_by - day <= lake.settings.quality.horizon:
+                yield LateObject(source.readready_name, day, _without_counts(entry), keys[entry.uri], events)
 
 
-def days_to_ask_again(lake: Lake, source: Source) -> list[dt.date]:
-    """Days with late objects that their published version does not account for, oldest first."""
-    table = source.readready_name
-    return [day for day in lake.catalog.late_days(table) if _is_waiting(lake, table, day)]
+def _without_counts(entry: ObjectEntry) -> ObjectEntry:
+    return ObjectEntry(
+        uri=entry.uri,
+        feed=entry.feed,
+        size=entry.size,
+        etag=entry.etag,
+        object_version=entry.object_version,
+        delivery_day=entry.delivery_day,
+        delivery_time=entry.delivery_time,
+        account=entry.account,
+        region=entry.region,
+    )
 
 
-def _is_waiting(lake: Lake, table: str, day: dt.date) -> bool:
-    if day < lake.settings.start:
-        return False
-    published = lake.catalog.published(table, day)
-    if published is None:
-        return True
-    folder = VersionFolder(lake.store, table, day, published.version)
-    known = {entry.uri for entry in folder.read_objects()}
-    return any(late.entry.uri not in known for late in lake.catalog.late_objects(table, day))
+def lateness(entries: Sequence[ObjectEntry]) -> dict[str, int]:
+    """The day's events by how long after them their object was delivered, in the order of LATENESS."""
+    counts = Counter[str]()
+    for entry in entries:
+        counts.update(entry.lateness)
+    return {name: counts[name] for name in LATENESS}
+
+
+def waiting_days(lake: Lake, source: Source) -> list[LateDay]:
+    """Days with late events that their published version does not account for, oldest first."""
+    first, last = lake.settings.start, lake.now().date()
+    return [one for one in lake.catalog.late_days(source.readready_name) if one.waiting and first <= one.day <= last]
 
 
 def settles(lake: Lake, day: dt.date) -> dt.datetime:
@@ -62,16 +69,18 @@ def settles(lake: Lake, day: dt.date) -> dt.datetime:
     return day_start(day) + ONE_DAY + lake.settings.quality.horizon
 
 
-def stale_sessions(lake: Lake, today: dt.date) -> list[dt.date]:
-    """Days within the horizon whose published sessions were joined from versions that are no longer the published ones,
-    or without a neighbour that is published by now; oldest first. `pending` ones count too, once the SLA has passed."""
-    first = today - lake.settings.quality.horizon
-    stale: list[dt.date] = []
-    for version in lake.catalog.published_days(TABLE.name, first, today):
-        manifest = VersionFolder(lake.store, TABLE.name, version.day, version.version).read_manifest()
-        if dict(manifest.inputs) != input_versions(lake, version.day) or _has_due(lake, version, manifest):
-            stale.append(version.day)
-    return stale
+def stale_sessions(lake: Lake) -> list[PublishedVersion]:
+    """Sessions of days within the horizon that were joined from versions that are no longer the published ones, or
+    without a neighbour that is published by now; oldest first. Those with a `pending` one count too, once its time is
+    over."""
+    today = lake.now().date()
+    published = lake.catalog.published_days(TABLE.name, today - lake.settings.quality.horizon, today)
+    return [version for version in published if _is_stale(lake, version)]
+
+
+def _is_stale(lake: Lake, version: PublishedVersion) -> bool:
+    manifest = VersionFolder(lake.store, TABLE.name, version.day, version.version).read_manifest()
+    return dict(manifest.inputs) != input_versions(lake, version.day) or _has_due(lake, version, manifest)
 
 
 def _has_due(lake: Lake, version: PublishedVersion, manifest: Manifest) -> bool:

@@ -19,11 +19,13 @@ from loglake_dagster.lake.source import Listed, Source, SourceKey
 
 @dataclass(slots=True)
 class SourceState:
-    """What the feeds of a source hold for a day, right now: objects by URI, and what was passed over, by why."""
+    """What the feeds of a source hold for a day, right now: objects by URI, and what was passed over, by why. `late`
+    are the URIs that other days' runs wrote down for the day, admitted or not."""
 
     objects: dict[str, PlannedObject] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    late: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def list_source(lake: Lake, source: Source, day: dt.date) -> SourceState:
     feeds = {feed.name for feed in lake.settings.feeds_of(source.name)}
     for late in lake.catalog.late_objects(source.readready_name, day):
         entry = late.entry
+        state.late.append(entry.uri)
         if entry.feed in feeds and not lake.settings.controls.refusal_of_object(late.key, entry.account, entry.region):
             state.objects.setdefault(entry.uri, PlannedObject(entry, late.key))
     return state

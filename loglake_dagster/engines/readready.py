@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from loglake_dagster.catalog import LateObject
 from loglake_dagster.engines import Progress, ReadreadyJob, Written
 from loglake_dagster.engines.audit import Audit, audit_readready
 from loglake_dagster.engines.lake import Lake
-from loglake_dagster.engines.late import late_objects
+from loglake_dagster.engines.late import late_objects, lateness
 from loglake_dagster.engines.planning import Plan, plan_readready
 from loglake_dagster.errors import CoverageError
 from loglake_dagster.io.versions import VersionFolder
@@ -27,7 +30,9 @@ DESCRIBED_GAPS = 3
 @dataclass(frozen=True, slots=True)
 class ReadreadyResult:
     """What a materialisation came to. `is_new` is False when the published version already held everything;
-    `is_published` is False when coverage was under the threshold; readers then see version `seen`, or nothing."""
+    `is_published` is False when coverage was under the threshold; readers then see version `seen`, or nothing.
+    `lateness` counts the day's events by how late they were delivered; `late` those of other days, by day, that came
+    after those days' windows."""
 
     manifest: Manifest
     location: str
@@ -37,6 +42,8 @@ class ReadreadyResult:
     is_published: bool
     seen: str | None
     objects_read: int
+    lateness: Mapping[str, int]
+    late: Mapping[dt.date, int]
     seconds: float
 
     @property
@@ -80,18 +87,36 @@ def materialize_readready(
         written = _write(lake, plan, folder, progress)
         manifest, entries, is_new = _manifest(lake, plan, folder, written), written.entries, True
         folder.write_manifest(manifest, entries)
-    keys = {uri: one.key for uri, one in plan.state.objects.items()}
-    lake.catalog.note_late(late_objects(lake, source, day, entries, keys))
+    late = list(late_objects(lake, source, day, entries, {uri: one.key for uri, one in plan.state.objects.items()}))
+    lake.catalog.note_late(late)
     audit = audit_readready(lake, plan, folder, manifest, entries)
     threshold = lake.settings.quality.coverage
     is_open = audit.coverage.ratio >= threshold
     if is_new and is_open:
         facts = {"coverage": audit.coverage.ratio, "landed": audit.coverage.landed, "expected": audit.coverage.expected}
         lake.publish(manifest, plan.published.manifest.version if plan.published else None, facts)
-    read = len(plan.unread) if is_new else 0
-    seconds = time.perf_counter() - started
-    seen = plan.published.manifest.version if plan.published else None
-    return ReadreadyResult(manifest, folder.location, audit, threshold, is_new, is_open, seen, read, seconds)
+    if is_open:
+        lake.catalog.settle_late(source.readready_name, day, plan.state.late)
+    return ReadreadyResult(
+        manifest=manifest,
+        location=folder.location,
+        audit=audit,
+        threshold=threshold,
+        is_new=is_new,
+        is_published=is_open,
+        seen=plan.published.manifest.version if plan.published else None,
+        objects_read=len(plan.unread) if is_new else 0,
+        lateness=lateness(entries),
+        late=_sum_by_day(late),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _sum_by_day(late: Sequence[LateObject]) -> dict[dt.date, int]:
+    events = Counter[dt.date]()
+    for one in late:
+        events[one.day] += one.events
+    return dict(sorted(events.items()))
 
 
 def _write(lake: Lake, plan: Plan, folder: VersionFolder, progress: Progress | None) -> Written:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from loglake_dagster.engines.lake import Lake
+from loglake_dagster.engines.late import settles
 from loglake_dagster.io.versions import VersionFolder
 from loglake_dagster.kernels.coverage import CoverageRow, Missing, measure_coverage
 from loglake_dagster.lake.manifest import Totals
@@ -21,7 +22,9 @@ FACTS = ("rows", "bytes", "content_hash", "coverage", "landed", "expected", "sta
 @dataclass(frozen=True, slots=True)
 class TableStatus:
     """A published version of a table's day. `coverage` is what its audit measured; accounts, missing objects and
-    rejects are filled in only when a single day is asked for. `statuses` are the sessions by keystroke status."""
+    rejects are filled in only when a single day is asked for. `statuses` are the sessions by keystroke status.
+    From `settles` on, the end of the day's horizon, no more events of it are waited for; `late` is the number of
+    objects with late events that the version does not hold yet; `is_settled` says that neither is to come."""
 
     table: str
     day: dt.date
@@ -35,6 +38,9 @@ class TableStatus:
     landed: int | None = None
     expected: int | None = None
     statuses: Mapping[str, int] | None = None
+    settles: dt.datetime | None = None
+    late: int = 0
+    is_settled: bool = False
     totals: Totals | None = None
     accounts: Sequence[CoverageRow] = ()
     missing: Sequence[Missing] = ()
@@ -54,12 +60,15 @@ def read_status(lake: Lake, day: dt.date | None = None) -> list[TableStatus]:
     statuses: list[TableStatus] = []
     fed = {source.readready_name for source in SOURCES if lake.settings.feeds_of(source.name)} | {TABLE.name}
     for table in (*(source.readready_name for source in SOURCES), TABLE.name):
+        waiting = {late.day: late.waiting for late in lake.catalog.late_days(table)}
         for version in lake.catalog.published_days(table, day, day):
             if table not in fed and not version.facts.get("rows"):
                 continue
             details = _details(lake, table, version.day, version.version) if day is not None else {}
             facts: dict[str, Any] = {name: version.facts.get(name) for name in FACTS}
-            facts.update(details, version=version.version, published=version.published, location=version.location)
+            late, end = waiting.get(version.day, 0), settles(lake, version.day)
+            facts.update(details, late=late, settles=end, is_settled=not late and lake.now() >= end)
+            facts.update(version=version.version, published=version.published, location=version.location)
             statuses.append(TableStatus(table, version.day, **facts))
     return statuses
 

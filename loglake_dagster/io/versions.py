@@ -127,4 +127,4 @@ def _pack_objects(entries: Sequence[ObjectEntry]) -> bytes:
 
 
 def _entry(row: dict[str, Any]) -> ObjectEntry:
-    return ObjectEntry(**{**row, **{name: json.loads(row[name] or "{}") for name in _COUNTS}})
+    return ObjectEntry(**{**row, **{name: json.loads(row.get(name) or "{}") for name in _COUNTS}})

@@ -33,16 +33,16 @@ class Feed:
 @dataclass(frozen=True, slots=True)
 class Quality:
     """`coverage` is the gate's threshold, 0 to 1; `lateness` how long after midnight a day's deliveries are waited
-    for; `sla_minutes` how long keystrokes may take; `captured` the share of loggable sessions that should have them;
-    `recount_objects` how many objects an audit counts again; `horizon` how long after a day its events may still
-    come."""
+    for; `horizon` how long after a day its events may still come; `captured` the share of loggable sessions that
+    should have keystrokes; `sla_minutes` how long these may take; `recount_objects` how many objects an audit counts
+    again."""
 
     coverage: float = 0.90
     lateness: dt.timedelta = dt.timedelta(hours=2)
+    horizon: dt.timedelta = dt.timedelta(days=35)
     captured: float = 0.90
     sla_minutes: int = 90
     recount_objects: int = 20
-    horizon: dt.timedelta = dt.timedelta(days=35)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,12 @@ STEPS = {  # group, kinds, tags
     "sessions": ("sessions", {"orc", "table"}, {"stage": "sessions"}),
 }
 CHECKS = {**{(table, "coverage"): True for table in READREADY}, ("sessions", "captured"): False}
+BEFORE = dt.date(2023, 7, 9)
 NEEDS = {
     **{source.raw_name: {} for source in SOURCES},
     **{source.readready_name: {source.raw_name: [DAY, NEXT_DAY]} for source in SOURCES},
-    "sessions": {CLOUDTRAIL: [dt.date(2023, 7, 9), DAY], CLOUDWATCH: [DAY, NEXT_DAY]},
+    CLOUDWATCH: {"from_cloudwatch_raw": [BEFORE, DAY, NEXT_DAY]},  # an object is named after its oldest event
+    "sessions": {CLOUDTRAIL: [BEFORE, DAY, NEXT_DAY], CLOUDWATCH: [DAY, NEXT_DAY]},
 }
 
 
@@ -107,8 +109,9 @@ def test_a_day_is_made_from_the_days_that_can_hold_it(specs, table, needed):
 
 def test_days_that_are_no_partitions_are_not_asked_for(specs):
     first, last = dt.date(2023, 7, 1), today()
-    assert upstream_days(specs, "sessions", first)[CLOUDTRAIL] == [str(first)]
+    assert upstream_days(specs, "sessions", first)[CLOUDTRAIL] == [str(first), "2023-07-02"]
     assert upstream_days(specs, "sessions", last)[CLOUDWATCH] == [str(last)]
+    assert upstream_days(specs, CLOUDWATCH, first)["from_cloudwatch_raw"] == [str(first), "2023-07-02"]
 
 
 def upstream_days(specs, table, day):

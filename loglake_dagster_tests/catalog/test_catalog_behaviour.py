@@ -15,9 +15,10 @@ from dataclasses import replace
 
 import pytest
 
-from loglake_dagster.catalog import PublishedVersion, RawPartition
+from loglake_dagster.catalog import LateDay, LateObject, PublishedVersion, RawPartition
 from loglake_dagster.catalog.sqlite import SqliteCatalog
 from loglake_dagster.errors import CatalogError, PublishConflict
+from loglake_dagster.lake.manifest import ObjectEntry
 from loglake_dagster.lake.partition import UTC
 from loglake_dagster.lake.schema import EVENT_DAY, Column, Table
 from loglake_dagster.sources import SOURCES
@@ -25,6 +26,7 @@ from loglake_dagster_tests.made import DAY
 
 CATALOGS = {"sqlite": lambda folder: SqliteCatalog(folder / "catalog" / "catalog.db")}
 NEXT = DAY + dt.timedelta(days=1)
+NOON = dt.datetime(2026, 3, 3, 12, tzinfo=UTC)
 TABLE = Table(
     "readready", "A table.", (Column("a", "string", "Text."), Column("n", "bigint", "A number.")), (EVENT_DAY,)
 )
@@ -65,7 +67,7 @@ def test_registering_again_changes_nothing_and_brings_new_columns(catalog):
 def test_the_declared_tables_register(catalog):
     for source in reversed(SOURCES):
         catalog.register_table(source.table)
-    assert catalog.tables() == ["from_cloudtrail_readready", "from_cloudwatch_readready"]
+    assert catalog.tables() == sorted(source.readready_name for source in SOURCES)
     columns = catalog.columns("from_cloudtrail_readready")
     assert (columns[0], columns[-1]) == (("eventtime", "timestamp"), ("eventday", "date"))
 
@@ -153,6 +155,34 @@ def test_days_and_tables_have_pointers_of_their_own(catalog):
     assert list(catalog.published_days("readready", None, DAY)) == [version("v1", DAY)]
     assert list(catalog.published_days("readready", DAY, DAY)) == [version("v1", DAY)]
     assert list(catalog.published_days("readready", NEXT, DAY)) == []
+
+
+def late(name="a", day=DAY, etag="1", events=3):
+    uri = f"s3://bucket/{name}"
+    entry = ObjectEntry(uri=uri, feed="trail", size=5, etag=etag, delivery_day=NEXT, delivery_time=NOON, account="1")
+    return LateObject("readready", day, entry, name, events)
+
+
+def test_late_objects_are_kept_by_day_and_waited_for_until_they_are_settled(catalog):
+    assert (catalog.late_objects("readready", DAY), catalog.late_days("readready")) == ([], [])
+    assert catalog.note_late([late("b"), late("a"), late("c", NEXT)]) == 3
+    assert catalog.late_objects("readready", DAY) == [late("a"), late("b")]
+    assert catalog.late_days("readready") == [LateDay(DAY, 2, 2), LateDay(NEXT, 1, 1)]
+    catalog.settle_late("readready", DAY, ["s3://bucket/a", "s3://bucket/never-noted"])
+    assert catalog.late_days("readready") == [LateDay(DAY, 2, 1), LateDay(NEXT, 1, 1)]
+    assert catalog.late_objects("readready", DAY) == [late("a"), late("b")]
+    assert (catalog.late_objects("other", DAY), catalog.late_days("other")) == ([], [])
+
+
+def test_a_late_object_that_is_known_stays_as_it_is_unless_its_content_changes(catalog):
+    catalog.note_late([late(), late()])
+    catalog.settle_late("readready", DAY, [late().entry.uri])
+    assert catalog.note_late([late(events=9)]) == 0
+    assert catalog.late_objects("readready", DAY) == [late()]
+    assert catalog.late_days("readready") == [LateDay(DAY, 1, 0)]
+    assert catalog.note_late([late(etag="2")]) == 1
+    assert catalog.late_objects("readready", DAY) == [late(etag="2")]
+    assert catalog.late_days("readready") == [LateDay(DAY, 1, 1)]
 
 
 def test_a_catalog_crosses_process_borders(catalog):

@@ -1,0 +1,230 @@
+"""Late events: found by one day's run, read by the run of the day that they are of."""
+
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+
+from loglake_dagster.catalog import LateDay
+from loglake_dagster.engines.late import settles, stale_sessions, waiting_days
+from loglake_dagster.engines.readready import materialize_readready
+from loglake_dagster.engines.sessions import materialize_sessions, read_sessions
+from loglake_dagster.engines.status import read_status
+from loglake_dagster.lake.controls import Controls, Rule
+from loglake_dagster.lake.partition import ONE_DAY, day_start
+from loglake_dagster.lake.settings import Quality
+from loglake_dagster.sources import cloudtrail, cloudwatch
+from loglake_dagster.sources.cloudtrail import SOURCE
+from loglake_dagster_tests.engines.deliveries import OTHER_ACCOUNT, event, events, firehose_file, trail_file
+from loglake_dagster_tests.engines.made_lake import WatchedLake, firehose_of, ids_of, made_lake, published, trail_of
+from loglake_dagster_tests.made import DAY, document, log_event
+from loglake_dagster_tests.sessions.made_sessions import land, start, streamed, utc
+
+NOON = "2026-03-02T12:00:00Z"
+NEXT, LATER = DAY + ONE_DAY, DAY + 3 * ONE_DAY
+
+
+def deliver_late(folder, records, on=LATER, **key):
+    return trail_file(trail_of(folder), records, f"{on}T12:00", **key)
+
+
+# -- from one day to the other --------------------------------------------------------------------------
+
+
+def test_late_events_reach_their_day_and_only_their_objects_are_read(tmp_path):
+    trail_file(trail_of(tmp_path), events(3), nonce="A")
+    late = deliver_late(tmp_path, [event(7, NOON), event(8, f"{LATER}T11:00:00Z"), event(9, NOON)])
+    deliver_late(tmp_path, [event(10, f"{LATER}T11:00:00Z")], nonce="B")
+    lake = WatchedLake.of(made_lake(tmp_path, quality=Quality(recount_objects=0)))
+    materialize_readready(lake, SOURCE, DAY)
+    result = materialize_readready(lake, SOURCE, LATER)
+    assert result.late == {DAY: 2}
+    assert waiting_days(lake, SOURCE) == [LateDay(DAY, 1, 1)]
+    lake.reads.clear()
+    again = materialize_readready(lake, SOURCE, DAY)
+    assert set(lake.reads) == {late.name}
+    assert (again.objects_read, again.coverage.landed, again.coverage.expected) == (1, 5, 5)
+    assert ids_of(lake) == ["event-0000", "event-0001", "event-0002", *(f"event-{n:04}" for n in (7, 8, 9, 10))]
+    assert waiting_days(lake, SOURCE) == []
+    entry = published(lake, DAY)[1][late.as_uri()]
+    assert (entry.landed, entry.other_day, entry.other_days) == (2, 1, {str(LATER): 1})
+
+
+@pytest.mark.parametrize("order", [(DAY, LATER, DAY), (LATER, DAY, DAY), (LATER, DAY)], ids=lambda days: f"{len(days)}")
+def test_the_order_of_the_runs_does_not_change_the_day(tmp_path, order):
+    trail_file(trail_of(tmp_path), events(3), nonce="A")
+    deliver_late(tmp_path, [event(7, NOON), event(1)])
+    lake = made_lake(tmp_path)
+    results = [materialize_readready(lake, SOURCE, day) for day in order]
+    assert results[-1].manifest.content_hash == materialize_readready(lake, SOURCE, DAY).manifest.content_hash
+    assert ids_of(lake) == ["event-0000", "event-0001", "event-0002", "event-0007"]
+    assert published(lake, DAY)[0].totals.duplicate == 1
+    assert waiting_days(lake, SOURCE) == []
+
+
+def test_a_day_is_asked_for_once_more_for_each_later_object(tmp_path):
+    trail_file(trail_of(tmp_path), events(1))
+    lake = made_lake(tmp_path)
+    materialize_readready(lake, SOURCE, DAY)
+    for n, day in enumerate((LATER, LATER + ONE_DAY), start=1):
+        deliver_late(tmp_path, [event(n, NOON)], on=day)
+        materialize_readready(lake, SOURCE, day)
+        assert waiting_days(lake, SOURCE) == [LateDay(DAY, n, 1)]
+        materialize_readready(lake, SOURCE, DAY)
+        assert waiting_days(lake, SOURCE) == []
+    assert len(ids_of(lake)) == 3
+    history = len(lake.catalog.history(SOURCE.readready_name, DAY))
+    assert not materialize_readready(lake, SOURCE, DAY).is_new
+    assert len(lake.catalog.history(SOURCE.readready_name, DAY)) == history == 3
+
+
+@pytest.mark.parametrize(("age", "is_late"), [(35, True), (36, False)])
+def test_events_are_waited_for_up_to_the_horizon(tmp_path, age, is_late):
+    found_by = DAY + age * ONE_DAY
+    deliver_late(tmp_path, [event(1, NOON)], on=found_by)
+    lake = made_lake(tmp_path)
+    result = materialize_readready(lake, SOURCE, found_by)
+    assert result.late == ({DAY: 1} if is_late else {})
+    assert [late.day for late in waiting_days(lake, SOURCE)] == ([DAY] if is_late else [])
+    assert result.manifest.totals.other_day == 1
+
+
+def test_events_inside_another_days_window_are_not_late(tmp_path):
+    """An object just after midnight holds events of both days: both read it anyway."""
+    trail_file(trail_of(tmp_path), [event(1, NOON), event(2, f"{NEXT}T00:01:00Z")], f"{NEXT}T00:05")
+    midnight = int(day_start(NEXT).timestamp() * 1000)
+    before = firehose_file(
+        firehose_of(tmp_path), [document(log_event(id="a", timestamp=midnight + 1))], f"{DAY}T23:50:00"
+    )
+    lake = made_lake(tmp_path)
+    assert materialize_readready(lake, SOURCE, NEXT).late == {}
+    assert materialize_readready(lake, cloudwatch.SOURCE, DAY).late == {}
+    materialize_readready(lake, cloudwatch.SOURCE, NEXT)
+    assert set(published(lake, NEXT, cloudwatch.TABLE.name)[1]) == {before.as_uri()}
+
+
+def test_a_late_object_of_a_denied_account_is_not_read_and_not_asked_for_again(tmp_path):
+    deliver_late(tmp_path, [event(1, NOON)], account=OTHER_ACCOUNT)
+    lake = made_lake(tmp_path)
+    materialize_readready(lake, SOURCE, LATER)
+    denied = replace(lake, settings=replace(lake.settings, controls=Controls(accounts=Rule(deny=(OTHER_ACCOUNT,)))))
+    assert [late.day for late in waiting_days(denied, SOURCE)] == [DAY]
+    assert materialize_readready(denied, SOURCE, DAY).objects_read == 0
+    assert waiting_days(denied, SOURCE) == []
+    assert ids_of(denied) == []
+
+
+def test_a_late_object_that_is_gone_shuts_the_gate_and_stays_asked_for(tmp_path):
+    trail_file(trail_of(tmp_path), events(2))
+    late = deliver_late(tmp_path, [event(n, NOON) for n in range(10, 20)])
+    lake = made_lake(tmp_path)
+    materialize_readready(lake, SOURCE, DAY)
+    materialize_readready(lake, SOURCE, LATER)
+    late.unlink()
+    result = materialize_readready(lake, SOURCE, DAY)
+    assert not result.is_published
+    assert [one.uri for one in result.coverage.missing] == [late.as_uri()]
+    assert [one.day for one in waiting_days(lake, SOURCE)] == [DAY]
+    assert "event-0001" in ids_of(lake)
+
+
+def test_days_before_the_first_one_are_not_asked_for(tmp_path):
+    deliver_late(tmp_path, [event(1, NOON)])
+    lake = made_lake(tmp_path)
+    later_start = replace(lake, settings=replace(lake.settings, start=NEXT))
+    materialize_readready(later_start, SOURCE, LATER)
+    assert waiting_days(later_start, SOURCE) == []
+    assert [late.day for late in waiting_days(lake, SOURCE)] == [DAY]
+
+
+def test_events_of_tomorrow_wait_until_it_has_come(tmp_path):
+    deliver_late(tmp_path, [event(1, f"{LATER + 2 * ONE_DAY}T12:00:00Z")])
+    lake = made_lake(tmp_path)
+    today = replace(lake, now=lambda: day_start(LATER) + ONE_DAY)
+    materialize_readready(today, SOURCE, LATER)
+    assert waiting_days(today, SOURCE) == []
+    assert [late.day for late in waiting_days(lake, SOURCE)] == [LATER + 2 * ONE_DAY]
+
+
+# -- how late, and until when ---------------------------------------------------------------------------
+
+
+def test_the_days_events_are_counted_by_how_late_they_came(tmp_path):
+    moments = ["11:58:00", "11:50:00", "11:10:00", "10:30:00", "03:00:00"]
+    trail_file(trail_of(tmp_path), [event(n, f"{DAY}T{moment}Z") for n, moment in enumerate(moments)], f"{DAY}T12:00")
+    deliver_late(tmp_path, [event(7, NOON)])
+    deliver_late(tmp_path, [event(8, NOON)], on=DAY + 9 * ONE_DAY)
+    lake = made_lake(tmp_path)
+    for day in (LATER, DAY + 9 * ONE_DAY):
+        materialize_readready(lake, SOURCE, day)
+    assert materialize_readready(lake, SOURCE, DAY).lateness == {
+        "5 min": 1, "15 min": 1, "1 h": 1, "2 h": 1, "1 day": 1, "7 days": 1, "later": 1
+    }  # fmt: skip
+
+
+def test_a_day_is_settled_when_its_horizon_has_passed_and_nothing_waits(tmp_path):
+    trail_file(trail_of(tmp_path), events(2))
+    lake = made_lake(tmp_path, quality=Quality(horizon=dt.timedelta(days=5)))
+    materialize_readready(lake, SOURCE, DAY)
+    end = dt.datetime(2026, 3, 8, tzinfo=dt.timezone.utc)
+    assert settles(lake, DAY) == end
+
+    def status(now):
+        (one,) = read_status(replace(lake, now=lambda: now), DAY)
+        return one.is_settled, one.late, one.settles
+
+    assert status(end - dt.timedelta(seconds=1)) == (False, 0, end)
+    assert status(end) == (True, 0, end)
+    deliver_late(tmp_path, [event(7, NOON)])
+    materialize_readready(lake, SOURCE, LATER)
+    assert status(end) == (False, 1, end)
+    materialize_readready(lake, SOURCE, DAY)
+    assert status(end) == (True, 0, end)
+
+
+# -- sessions whose inputs have changed ----------------------------------------------------------------------
+
+
+def at(lake, text):
+    return replace(lake, now=lambda: utc(text))
+
+
+def stale(lake):
+    return [version.day for version in stale_sessions(lake)]
+
+
+def test_sessions_are_stale_when_keystrokes_came_after_midnight(tmp_path):
+    lake = at(made_lake(tmp_path), "2026-03-03T02:30:00")
+    land(lake, tmp_path, [start("ana-1", "2026-03-02T23:50:00")], [])
+    materialize_sessions(lake, DAY)
+    assert stale(lake) == []
+    firehose_file(firehose_of(tmp_path), [streamed("ana-1", "2026-03-03T03:00:00", ["$ late"])], "2026-03-03T03:01:00")
+    materialize_readready(lake, cloudwatch.SOURCE, NEXT)
+    assert stale(lake) == [DAY]
+    materialize_sessions(lake, DAY)
+    assert stale(lake) == []
+    (row,) = read_sessions(lake, DAY)
+    assert (row["keystroke_status"], row["sessiondata"]) == ("captured", "$ late")
+
+
+def test_sessions_are_stale_when_a_pending_one_is_due(tmp_path):
+    early = at(made_lake(tmp_path), "2026-03-02T13:00:00")
+    land(early, tmp_path, [start("ana-1", "2026-03-02T12:30:00")], [])
+    materialize_sessions(early, DAY)
+    assert [row["keystroke_status"] for row in read_sessions(early, DAY)] == ["pending"]
+    assert stale(at(early, "2026-03-02T14:29:59")) == []
+    due = at(early, "2026-03-02T14:30:00")
+    assert stale(due) == [DAY]
+    materialize_sessions(due, DAY)
+    assert [row["keystroke_status"] for row in read_sessions(due, DAY)] == ["missing"]
+    assert stale(due) == []
+
+
+def test_sessions_of_days_beyond_the_horizon_are_left_as_they_are(tmp_path):
+    lake = at(made_lake(tmp_path), "2026-03-03T02:30:00")
+    land(lake, tmp_path, [start("ana-1", "2026-03-02T23:50:00")], [])
+    materialize_sessions(lake, DAY)
+    trail_file(trail_of(tmp_path), [start("ana-2", "2026-03-02T09:00:00")], nonce="Z")
+    materialize_readready(lake, cloudtrail.SOURCE, DAY)
+    assert stale(at(lake, "2026-04-06T12:00:00")) == [DAY]
+    assert stale(at(lake, "2026-04-07T12:00:00")) == []
