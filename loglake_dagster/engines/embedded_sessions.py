@@ -29,6 +29,7 @@ from loglake_dagster.sessions.query import (
     TYPED_COLUMNS,
 )
 from loglake_dagster.sessions.record import DEFAULT_DOCUMENT, NOT_LOGGABLE_DOCUMENTS
+from loglake_dagster.sessions.request import Request, read_request
 from loglake_dagster.sources import cloudtrail, cloudwatch
 
 PART_BYTES = 64 << 20
@@ -41,15 +42,14 @@ def join_sessions(job: SessionsJob, scratch: Path, memory_limit: int) -> list[Pa
         connection.execute("SET memory_limit = ?", [f"{memory_limit}B"])
         connection.execute("SET temp_directory = ?", [str(scratch / "spill")])
         connection.execute("SET TimeZone = 'UTC'")
-        _load(
-            connection, "started", cloudtrail.TABLE, STARTED_COLUMNS, _events(START_EVENT, STARTED_COLUMNS, job.started)
-        )
+        started = map(_with_request, _events(START_EVENT, STARTED_COLUMNS, job.started))
+        _load(connection, "started", started, _schema(cloudtrail.TABLE, STARTED_COLUMNS, Request._fields))
         before = _events(START_EVENT, NAME_COLUMNS, job.started_before)
-        _load(connection, "started_before", cloudtrail.TABLE, NAME_COLUMNS, before)
+        _load(connection, "started_before", before, _schema(cloudtrail.TABLE, NAME_COLUMNS))
         resumed = _events(RESUME_EVENT, NAME_COLUMNS, job.started, job.started_after)
-        _load(connection, "resumed", cloudtrail.TABLE, NAME_COLUMNS, resumed)
-        _load(connection, "typed_today", cloudwatch.TABLE, TYPED_COLUMNS, _keystrokes(job.typed))
-        _load(connection, "typed_after", cloudwatch.TABLE, TYPED_COLUMNS, _keystrokes(job.typed_after))
+        _load(connection, "resumed", resumed, _schema(cloudtrail.TABLE, NAME_COLUMNS))
+        _load(connection, "typed_today", _keystrokes(job.typed), _schema(cloudwatch.TABLE, TYPED_COLUMNS))
+        _load(connection, "typed_after", _keystrokes(job.typed_after), _schema(cloudwatch.TABLE, TYPED_COLUMNS))
         connection.execute(
             "CREATE TEMP VIEW typed AS SELECT *, true AS is_today FROM typed_today "
             "UNION ALL SELECT *, false AS is_today FROM typed_after"
@@ -64,10 +64,20 @@ def join_sessions(job: SessionsJob, scratch: Path, memory_limit: int) -> list[Pa
         return list(_write_parts(job, batches, scratch))
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection, name: str, table: Table, columns: Sequence[str], rows: Iterator[pa.Table]
-) -> None:
-    schema = pa.schema([(column, ARROW_TYPES[table.column(column).kind]) for column in columns])
+def _schema(table: Table, columns: Sequence[str], texts: Sequence[str] = ()) -> pa.Schema:
+    kinds = [(column, ARROW_TYPES[table.column(column).kind]) for column in columns]
+    return pa.schema([*kinds, *((name, pa.string()) for name in texts)])
+
+
+def _with_request(rows: pa.Table) -> pa.Table:
+    """StartSession rows with the fields of what they asked for."""
+    requests = [read_request(text) for text in rows["requestparameters"].to_pylist()]
+    for place, name in enumerate(Request._fields):
+        rows = rows.append_column(name, pa.array([one[place] for one in requests], pa.string()))
+    return rows
+
+
+def _load(connection: duckdb.DuckDBPyConnection, name: str, rows: Iterator[pa.Table], schema: pa.Schema) -> None:
     reader = pa.RecordBatchReader.from_batches(schema, (batch for part in rows for batch in part.to_batches()))
     connection.register("reader", reader)
     connection.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM reader")

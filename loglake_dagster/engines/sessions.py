@@ -19,7 +19,7 @@ from loglake_dagster.io.orc import read_part
 from loglake_dagster.lake.manifest import Manifest, recipe_of
 from loglake_dagster.lake.partition import ONE_DAY, UTC
 from loglake_dagster.sessions.query import SESSIONS_SQL
-from loglake_dagster.sessions.record import DOCUMENTS, STATUSES, TABLE
+from loglake_dagster.sessions.record import DOCUMENTS, STATUSES, TABLE, VERSION
 from loglake_dagster.sources import cloudtrail, cloudwatch
 
 
@@ -55,7 +55,13 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
     versions = {name: base.manifest.version for name, base in inputs.items() if base is not None}
     quality = lake.settings.quality
     recipe = recipe_of(
-        {"sql": SESSIONS_SQL, "sla": quality.sla_minutes, "columns": TABLE.column_names, "documents": DOCUMENTS}
+        {
+            "sql": SESSIONS_SQL,
+            "sla": quality.sla_minutes,
+            "columns": TABLE.column_names,
+            "documents": DOCUMENTS,
+            "version": VERSION,
+        }
     )
     published = lake.published(TABLE.name, day)
     absent = _absent(inputs, day)

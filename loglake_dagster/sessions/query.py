@@ -1,7 +1,7 @@
 """The sessions join, as SQL written once, and the columns that it reads.
 
 Inputs, each already of the right days:
-    started         CloudTrail rows of ssm StartSession on the day
+    started         CloudTrail rows of ssm StartSession on the day, with the fields of their request (request.py)
     started_before  the same of the day before: whose sessions may still be typing
     resumed         CloudTrail rows of ssm ResumeSession on the day and the day after
     typed           session log events of the day and of the day after, `is_today` telling them apart
@@ -41,15 +41,8 @@ _TRANSCRIPT = """
 """
 
 SESSIONS_SQL = f"""
-WITH asked AS (
-  SELECT *, CASE WHEN json_valid(requestparameters) THEN requestparameters END AS asked_for
-  FROM started
-), opened AS (
-  SELECT *, json_extract_string(asked_for, '$.target') AS asked_target,
-         coalesce(json_extract_string(asked_for, '$.documentName'), $default_document) AS documentname,
-         json_extract_string(asked_for, '$.reason') AS reason,
-         CAST(json_extract(asked_for, '$.parameters') AS VARCHAR) AS parameters
-  FROM asked
+WITH opened AS (
+  SELECT * REPLACE (coalesce(documentname, $default_document) AS documentname) FROM started
 ), transcripts AS ({_TRANSCRIPT.format(days="true")}),
 orphans AS ({_TRANSCRIPT.format(days="is_today")}),
 resumptions AS (
@@ -69,7 +62,7 @@ resumptions AS (
          o.useridentity_sessioncontext_sessionissuer_arn AS issuer_arn,
          o.useridentity_sessioncontext_attributes_mfaauthenticated AS mfaauthenticated,
          o.sourceipaddress, o.useragent, o.recipientaccountid, o.awsregion,
-         coalesce(o.asked_target, t.target) AS target, o.documentname, o.reason, o.parameters,
+         coalesce(o.target, t.target) AS target, o.documentname, o.reason, o.parameters,
          o.errorcode, o.errormessage, o.eventid,
          t.runasuser, t.first_output_time, t.last_output_time, t.chunks, t.repeated_chunks, t.text, t.loggroup,
          t.logstream, r.resumes

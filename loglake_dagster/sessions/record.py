@@ -25,6 +25,8 @@ NOT_LOGGABLE_DOCUMENTS = (
 )
 DEFAULT_DOCUMENT = "SSM-SessionManagerRunShell"
 DOCUMENTS = (*NOT_LOGGABLE_DOCUMENTS, DEFAULT_DOCUMENT)
+# Goes up when what is done beside the SQL (requests read, transcripts made readable) would give other rows.
+VERSION = 2
 
 COLUMNS = (
     Column(
