@@ -1,4 +1,4 @@
-# `make` prints this help. Everything is set up in .venv; nothing is installed elsewhere (but Chromium, by test-ui).
+# `make` prints this help. Everything is set up in .venv; nothing is installed elsewhere (but Chromium, by test-ui, and Java, by test-spark).
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -20,13 +20,16 @@ up: $(VENV)/run $(DAGSTER_HOME)/dagster.yaml  ## open the UI on the same lake, h
 	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: $(VENV)/dev  ## fast tests; no AWS, no Java, no browser
-	@$(BIN)/pytest -n 2 -m "not aws and not browser and not slow"
+	@$(BIN)/pytest -n 2 -m "not aws and not browser and not spark and not slow"
 
 test-aws: $(VENV)/dev  ## tests against a real S3 server on this machine
 	@$(BIN)/pytest -m aws
 
 test-ui: $(VENV)/dev chromium  ## tests in a real browser
 	@$(BIN)/pytest -m browser
+
+test-spark: $(VENV)/spark java  ## tests of readers on Spark; needs Java
+	@$(BIN)/pytest -m spark
 
 test-slow: $(VENV)/dev  ## minutes: many seeds, large workloads, memory
 	@$(BIN)/pytest -m slow
@@ -68,6 +71,11 @@ $(VENV)/dev: setup.py constraints.txt $(VENV)/run
 	@$(PIP) -e '.[ui,dev]'
 	@touch $@
 
+$(VENV)/spark: $(VENV)/dev
+	@echo "installing Spark into $(VENV) (once)"
+	@$(PIP) -e '.[ui,dev,spark]'
+	@touch $@
+
 $(DAGSTER_HOME)/dagster.yaml: dagster.yaml
 	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $@
 
@@ -77,4 +85,10 @@ chromium:
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null \
 	  || { echo "the browser tests need chromium: as root, run 'apt-get install chromium'" >&2; exit 1; }; }
 
-.PHONY: help demo up test test-aws test-ui test-slow fuzz check fix docs constraints clean chromium
+java:
+	@command -v java >/dev/null || { \
+	  echo "installing Debian's Java"; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends default-jre-headless; } >/dev/null \
+	  || { echo "the Spark tests need Java 17 or newer: as root, run 'apt-get install default-jre-headless'" >&2; exit 1; }; }
+
+.PHONY: help demo up test test-aws test-ui test-spark test-slow fuzz check fix docs constraints clean chromium java

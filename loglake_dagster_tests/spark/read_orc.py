@@ -1,9 +1,9 @@
 """Reads ORC parts with Spark and prints every row as a line of JSON; run in a process of its own.
 
-    python -m loglake_dagster_tests.spark.read_orc "<Spark schema>" PART...
+    python -m loglake_dagster_tests.spark.read_orc '{"<name>": ["<Spark schema>", ["<part>", ...]], ...}'
 
-Timestamps are printed as epoch microseconds, so that no time zone of the printing process can hide a shift. The JVM's
-zone is UTC, as docs say that readers on Spark must have it; the process's own zone is the caller's.
+prints `row <name> <row>`. Timestamps are epoch microseconds, so that no time zone of the printing process can hide a
+shift. The JVM's zone is UTC, as docs say that readers on Spark must have it; the process's own zone is the caller's.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import sys
 
 
 def main() -> None:
-    """Prints the rows of the parts, sorted by nothing."""
+    """Prints the rows of each named table, sorted by nothing."""
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as f
 
-    schema, paths = sys.argv[1], sys.argv[2:]
     session = (
         SparkSession.builder.master("local[1]")
         .config("spark.ui.enabled", "false")
@@ -25,11 +24,12 @@ def main() -> None:
         .config("spark.sql.session.timeZone", "UTC")
         .getOrCreate()
     )
-    rows = session.read.schema(schema).orc(paths)
-    times = {name for name, kind in rows.dtypes if kind == "timestamp"}
-    plain = rows.select([f.unix_micros(c).alias(c) if c in times else f.col(c) for c in rows.columns])
-    for row in plain.collect():
-        print("row " + json.dumps(row.asDict()))
+    for name, (schema, paths) in json.loads(sys.argv[1]).items():
+        rows = session.read.schema(schema).orc(paths)
+        times = {column for column, kind in rows.dtypes if kind == "timestamp"}
+        plain = rows.select([f.unix_micros(c).alias(c) if c in times else f.col(c) for c in rows.columns])
+        for row in plain.collect():
+            print("row", name, json.dumps(row.asDict()))
     session.stop()
 
 
