@@ -19,6 +19,7 @@ from loglake_dagster.errors import LogLakeError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from loglake_dagster.assets.launch import DayRun, RunOutcome
     from loglake_dagster.engines.lake import Lake
 
 # Imports stand inside the commands: `loglake --help` answers at once, `query` loads no Dagster.
@@ -65,17 +66,19 @@ def cli(context: click.Context, config: str | None) -> None:
 
 
 @cli.command()
-@click.option("--day", type=DAY, required=True, help="First (or only) UTC day.")
+@click.option("--day", type=DAY, help="First (or only) UTC day.")
 @click.option("--to", "last", type=DAY, help="Last day of a range.")
 @click.option("--table", "tables", multiple=True, help="Only this table; may be given several times.")
+@click.option("--late", "is_late", is_flag=True, help="Days with late events, and sessions whose inputs changed.")
 @click.option("--as-of", type=_Moment(), help="Moment that `pending` is judged by [now].")
 @JSON
 @click.pass_obj
 def materialize(
     config: str | None,
-    day: dt.date,
+    day: dt.date | None,
     last: dt.date | None,
     tables: tuple[str, ...],
+    is_late: bool,
     as_of: dt.datetime | None,
     as_json: bool,
 ) -> None:
@@ -83,7 +86,19 @@ def materialize(
 
     Reads only files that are new. With the sessions, the neighbours that they need are brought up to date first.
     """
-    outcomes = _materialize(_open(config), day, last or day, tables, as_of, is_quiet=as_json)
+    from loglake_dagster.assets.launch import plan_again, plan_runs
+
+    if is_late == (day is not None) or (is_late and (last or tables)):
+        raise click.UsageError("expected --day D, with or without --to and --table; or --late alone")
+    lake = _open(config)
+    if day is None:
+        runs = plan_again(lake)
+    else:
+        _check_request(lake, day, last or day, tables)
+        runs = iter(plan_runs(lake, day, last or day, tables, lake.now().date()))
+    outcomes = _run(lake, runs, as_of, is_quiet=as_json)
+    if not outcomes and not as_json:
+        click.echo("no late events wait, no sessions have other inputs")
     if as_json:
         from loglake_dagster.terminal import json_text
 
@@ -184,6 +199,7 @@ def rejects(config: str | None, day: dt.date, table: str | None, full: bool, as_
 def demo(config: str | None, sample: Path | None) -> None:
     """Build a sample lake and show what is in it."""
     from loglake_dagster import demo as sample_day
+    from loglake_dagster.assets.launch import plan_runs
     from loglake_dagster.engines.sessions import read_sessions
     from loglake_dagster.engines.status import read_status
     from loglake_dagster.terminal import console, sessions_table, status_tables
@@ -193,7 +209,8 @@ def demo(config: str | None, sample: Path | None) -> None:
     click.echo(
         f"sample day {sample_day.DAY}: {copied} raw files delivered" if copied else "sample files are there already"
     )
-    outcomes = _materialize(lake, sample_day.DAY, sample_day.DAY, (), sample_day.AS_OF)
+    runs = plan_runs(lake, sample_day.DAY, sample_day.DAY, (), lake.now().date())
+    outcomes = _run(lake, iter(runs), sample_day.AS_OF)
     out = console()
     out.print(sessions_table(str(sample_day.DAY), read_sessions(lake, sample_day.DAY)))
     for table in status_tables(read_status(lake, sample_day.DAY), is_detailed=True):
@@ -210,36 +227,28 @@ def _open(config: str | None) -> Lake:
     return open_lake(load_settings(config))
 
 
-def _materialize(
-    lake: Lake,
-    first: dt.date,
-    last: dt.date,
-    tables: tuple[str, ...],
-    as_of: dt.datetime | None,
-    is_quiet: bool = False,
-) -> list[Any]:
-    from loglake_dagster.assets.launch import plan_runs, prepare_home, run_days
+def _run(lake: Lake, runs: Iterator[DayRun], as_of: dt.datetime | None, is_quiet: bool = False) -> list[RunOutcome]:
+    """Runs them one after the other; what one leaves behind may decide what the next one is."""
+    from loglake_dagster.assets.launch import day_runner, prepare_home
     from loglake_dagster.config import dagster_home, use_for_children
     from loglake_dagster.definitions import build_definitions
 
-    file, today = lake.settings.file, lake.now().date()
+    file = lake.settings.file
     definitions = build_definitions(lake.settings)
-    _check_request(lake, first, last, tables, today)
     home = dagster_home(file)
     prepare_home(home, file.parent / "dagster.yaml")
     use_for_children(file, home)
-    runs = plan_runs(lake, first, last, tables, today)
     outcomes = []
-    running = run_days(definitions, runs, as_of)
-    for run in runs:
-        with _progress_bar(str(run.day), is_quiet):  # gone before a line is printed: two writers garble a terminal
-            outcomes.append(next(running))
-        if not is_quiet:
-            _print_outcome(outcomes[-1])
+    with day_runner(definitions, as_of) as run_day:
+        for run in runs:
+            with _progress_bar(str(run.day), is_quiet):  # gone before a line is printed: two writers garble a terminal
+                outcomes.append(run_day(run))
+            if not is_quiet:
+                _print_outcome(outcomes[-1])
     return outcomes
 
 
-def _check_request(lake: Lake, first: dt.date, last: dt.date, tables: tuple[str, ...], today: dt.date) -> None:
+def _check_request(lake: Lake, first: dt.date, last: dt.date, tables: tuple[str, ...]) -> None:
     from loglake_dagster.sessions.record import TABLE
     from loglake_dagster.sources import SOURCES
 
@@ -247,6 +256,7 @@ def _check_request(lake: Lake, first: dt.date, last: dt.date, tables: tuple[str,
     for table in tables:
         if table not in names:
             raise LogLakeError(f"--table: expected one of {', '.join(names)}, got {table!r}")
+    today = lake.now().date()
     if not lake.settings.start <= first <= last <= today:
         raise LogLakeError(
             f"--day {first} --to {last}: expected days in order, from {lake.settings.start} (partitions.start in "
@@ -282,7 +292,7 @@ def _progress_bar(title: str, is_quiet: bool) -> Iterator[None]:
             PROGRESS.reset(token)
 
 
-def _print_outcome(outcome: Any) -> None:
+def _print_outcome(outcome: RunOutcome) -> None:
     from loglake_dagster.kernels.safe_text import terminal_text
 
     day, why = outcome.run.day, f" ({outcome.run.why})" if outcome.run.why else ""
@@ -304,7 +314,7 @@ def _summary(facts: dict[str, Any]) -> str:
     return f"{rows}, {news} {facts['version']}"
 
 
-def _outcome_facts(outcome: Any) -> dict[str, Any]:
+def _outcome_facts(outcome: RunOutcome) -> dict[str, Any]:
     return {
         "day": outcome.run.day,
         "run_id": outcome.run_id,

@@ -3,7 +3,8 @@
 import datetime as dt
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import dagster as dg
 
 from loglake_dagster.assets.automation import AFTER, BEFORE, DAY_JOB
 from loglake_dagster.engines.lake import Lake
+from loglake_dagster.engines.late import stale_sessions, waiting_days
 from loglake_dagster.engines.planning import list_source
 from loglake_dagster.errors import LogLakeError
 from loglake_dagster.lake.partition import ONE_DAY
@@ -73,24 +75,38 @@ def fed_tables(settings: Settings) -> tuple[str, ...]:
     return (*(source.raw_name for source in sources), *(source.readready_name for source in sources))
 
 
-def run_days(definitions: dg.Definitions, runs: Sequence[DayRun], as_of: dt.datetime | None) -> Iterator[RunOutcome]:
-    """Runs them one after the other in DAGSTER_HOME's instance; a failed run does not keep the next from starting."""
+def plan_again(lake: Lake) -> Iterator[DayRun]:
+    """The runs that the sensor would ask for: days with late events, then, once those have run, sessions whose inputs
+    are others by then."""
+    for source in SOURCES:
+        for late in waiting_days(lake, source):
+            yield DayRun(late.day, (source.readready_name,))
+    for version in stale_sessions(lake):
+        yield DayRun(version.day, (TABLE.name,))
+
+
+@contextmanager
+def day_runner(definitions: dg.Definitions, as_of: dt.datetime | None) -> Iterator[Callable[[DayRun], RunOutcome]]:
+    """What runs a day in DAGSTER_HOME's instance; a failed run is an outcome like any other."""
     job = definitions.resolve_job_def(DAY_JOB)
+
+    def run_day(run: DayRun) -> RunOutcome:
+        config: dict[str, Any] = dict(QUIET)
+        if as_of is not None and (not run.assets or TABLE.name in run.assets):
+            config["ops"] = {TABLE.name: {"config": {"as_of": as_of.isoformat()}}}
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=run.day.isoformat(),
+            asset_selection=[dg.AssetKey(name) for name in run.assets] or None,
+            run_config=config,
+            tags={PROCESS_TAG: _process(os.getpid())},
+            raise_on_error=False,
+        )
+        return _outcome(run, result)
+
     with dg.DagsterInstance.get() as instance:
         _end_dead_runs(instance)
-        for run in runs:
-            config: dict[str, Any] = dict(QUIET)
-            if as_of is not None and (not run.assets or TABLE.name in run.assets):
-                config["ops"] = {TABLE.name: {"config": {"as_of": as_of.isoformat()}}}
-            result = job.execute_in_process(
-                instance=instance,
-                partition_key=run.day.isoformat(),
-                asset_selection=[dg.AssetKey(name) for name in run.assets] or None,
-                run_config=config,
-                tags={PROCESS_TAG: _process(os.getpid())},
-                raise_on_error=False,
-            )
-            yield _outcome(run, result)
+        yield run_day
 
 
 def _end_dead_runs(instance: dg.DagsterInstance) -> None:

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from loglake_dagster.catalog import LateDay, LateObject, PublishedVersion
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.planning import delivery_window
-from loglake_dagster.engines.sessions import input_versions
-from loglake_dagster.io.versions import VersionFolder
+from loglake_dagster.engines.sessions import inputs_of
 from loglake_dagster.kernels.accounting import LATENESS
-from loglake_dagster.lake.manifest import Manifest, ObjectEntry
+from loglake_dagster.lake.manifest import ObjectEntry
 from loglake_dagster.lake.partition import ONE_DAY, day_start
 from loglake_dagster.lake.source import Source
 from loglake_dagster.sessions.record import TABLE
+from loglake_dagster.sources import cloudtrail, cloudwatch
 
 
 def late_objects(
@@ -70,21 +70,22 @@ def settles(lake: Lake, day: dt.date) -> dt.datetime:
 
 
 def stale_sessions(lake: Lake) -> list[PublishedVersion]:
-    """Sessions of days within the horizon that were joined from versions that are no longer the published ones, or
-    without a neighbour that is published by now; oldest first. Those with a `pending` one count too, once its time is
-    over."""
-    today = lake.now().date()
-    published = lake.catalog.published_days(TABLE.name, today - lake.settings.quality.horizon, today)
-    return [version for version in published if _is_stale(lake, version)]
+    """Sessions that were joined from versions that are no longer the published ones, or without a neighbour that is
+    published by now; oldest first. Those with a `pending` one count too, once its time is over."""
+    published = {
+        (table, version.day): version.version
+        for table in (cloudtrail.TABLE.name, cloudwatch.TABLE.name)
+        for version in lake.catalog.published_days(table)
+    }
+    return [version for version in lake.catalog.published_days(TABLE.name) if _is_stale(lake, version, published)]
 
 
-def _is_stale(lake: Lake, version: PublishedVersion) -> bool:
-    manifest = VersionFolder(lake.store, TABLE.name, version.day, version.version).read_manifest()
-    return dict(manifest.inputs) != input_versions(lake, version.day) or _has_due(lake, version, manifest)
+def _is_stale(lake: Lake, version: PublishedVersion, published: Mapping[tuple[str, dt.date], str]) -> bool:
+    inputs = {name: published[place] for name, place in inputs_of(version.day).items() if place in published}
+    return version.facts["inputs"] != inputs or _has_due(lake, version)
 
 
-def _has_due(lake: Lake, version: PublishedVersion, manifest: Manifest) -> bool:
+def _has_due(lake: Lake, version: PublishedVersion) -> bool:
     """Whether a session that was pending cannot be so any longer."""
-    pending = (version.facts.get("statuses") or {}).get("pending", 0)
-    sla = dt.timedelta(minutes=lake.settings.quality.sla_minutes)
-    return bool(pending) and manifest.as_of is not None and lake.now() >= manifest.as_of + sla
+    due = dt.datetime.fromisoformat(version.facts["as_of"]) + dt.timedelta(minutes=lake.settings.quality.sla_minutes)
+    return bool(version.facts["statuses"]["pending"]) and lake.now() >= due

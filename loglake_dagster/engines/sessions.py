@@ -51,7 +51,7 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
     as_of = _to_the_millisecond(as_of or lake.now())
     _needed(lake, cloudtrail.TABLE.name, day)
     _needed(lake, cloudwatch.TABLE.name, day)
-    inputs = {name: lake.published(table, on, with_accounts=False) for name, (table, on) in _inputs(day).items()}
+    inputs = {name: lake.published(table, on, with_accounts=False) for name, (table, on) in inputs_of(day).items()}
     versions = {name: base.manifest.version for name, base in inputs.items() if base is not None}
     quality = lake.settings.quality
     recipe = recipe_of(
@@ -97,7 +97,8 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
     folder.write_manifest(manifest, [])
     written = BaseVersion(folder, manifest, [])
     statuses = _audit(written)
-    lake.publish(manifest, published.manifest.version if published else None, {"statuses": dict(statuses)})
+    facts = {"statuses": dict(statuses), "inputs": versions, "as_of": as_of.isoformat()}
+    lake.publish(manifest, published.manifest.version if published else None, facts)
     return SessionsResult(manifest, folder.location, statuses, absent, True)
 
 
@@ -140,7 +141,7 @@ def _to_the_millisecond(moment: dt.datetime) -> dt.datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _inputs(day: dt.date) -> dict[str, tuple[str, dt.date]]:
+def inputs_of(day: dt.date) -> dict[str, tuple[str, dt.date]]:
     """What a day's sessions are joined from: table and day by the input's name."""
     return {
         "started": (cloudtrail.TABLE.name, day),
@@ -149,12 +150,6 @@ def _inputs(day: dt.date) -> dict[str, tuple[str, dt.date]]:
         "typed_after": (cloudwatch.TABLE.name, day + ONE_DAY),
         "started_after": (cloudtrail.TABLE.name, day + ONE_DAY),
     }
-
-
-def input_versions(lake: Lake, day: dt.date) -> dict[str, str]:
-    """The published versions that a day's sessions would be joined from now, by the input's name."""
-    published = {name: lake.catalog.published(table, on) for name, (table, on) in _inputs(day).items()}
-    return {name: version.version for name, version in published.items() if version is not None}
 
 
 def _needed(lake: Lake, table: str, day: dt.date) -> None:

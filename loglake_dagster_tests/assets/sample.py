@@ -22,6 +22,8 @@ AS_OF = "2023-07-11T00:30:00Z"
 CLOUDTRAIL, CLOUDWATCH = "from_cloudtrail_readready", "from_cloudwatch_readready"
 RAW, READREADY = (tuple(s.raw_name for s in SOURCES), tuple(s.readready_name for s in SOURCES))
 ASSETS = (*RAW, *READREADY, "sessions")
+# Those that the settings below have a feed for: commands leave the others out.
+FED = ("from_cloudtrail_raw", "from_cloudwatch_raw", CLOUDTRAIL, CLOUDWATCH, "sessions")
 # One worker runs in the tests' own process: no second is spent on starting others.
 SETTINGS = """
 lake: ./lake

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from loglake_dagster_tests.assets.sample import ASSETS, SETTINGS, damage
+from loglake_dagster_tests.assets.sample import FED, SETTINGS, damage
 from loglake_dagster_tests.cli.process import Folder, sample_folder
+from loglake_dagster_tests.engines.deliveries import event, trail_file
+from loglake_dagster_tests.sessions.made_sessions import start
 
 DAY = "2023-07-10"
 
@@ -24,7 +26,7 @@ def test_a_day_is_brought_up_to_date_with_the_neighbours_that_its_sessions_need(
     assert (after["day"], after["success"]) == ("2023-07-11", True)
     assert sorted(after["materialized"]) == ["from_cloudwatch_raw", "from_cloudwatch_readready"]
     assert (day["day"], day["success"]) == (DAY, True)
-    assert sorted(day["materialized"]) == sorted(ASSETS)
+    assert sorted(day["materialized"]) == sorted(FED)
     trail, sessions = day["materialized"]["from_cloudtrail_readready"], day["materialized"]["sessions"]
     assert (trail["landed"], trail["expected"], trail["objects_read"]) == (2917, 2919, 69)
     assert (sessions["captured"], sessions["pending"], sessions["as_of"]) == (5, 1, "2023-07-11T00:30:00+00:00")
@@ -47,7 +49,7 @@ def test_a_range_of_days(sample):
     told = [" ".join(line.split()[:2]) for line in result.lines if not line.split()[1].startswith("warning")]
     days = ["2023-07-10", "2023-07-11", "2023-07-12"]
     # Every day's parts before the first day's sessions: keystrokes go on after midnight.
-    assert told == [f"{day} {table}:" for day in days for table in ASSETS[:4]] + [f"{day} sessions:" for day in days]
+    assert told == [f"{day} {table}:" for day in days for table in FED[:4]] + [f"{day} sessions:" for day in days]
     status = json.loads(sample.loglake("status", "--json").out)
     assert [one["day"] for one in status if one["table"] == "sessions"] == days
 
@@ -119,7 +121,9 @@ def test_our_errors_words_are_told_not_those_of_what_caused_it(sample):
         (["--day", DAY, "--table", "nope"], "Error: --table: expected one of from_cloudtrail_raw, "),
         (["--day", "10.7.2023"], "Error: Invalid value for '--day': day: expected YYYY-MM-DD (UTC), got '10.7.2023'"),
         (["--day", DAY, "--as-of", "noon"], "Error: Invalid value for '--as-of': expected an ISO-8601 time such as "),
-        ([], "Error: Missing option '--day'."),
+        ([], "Error: expected --day D, with or without --to and --table; or --late alone"),
+        (["--late", "--day", DAY], "Error: expected --day D, with"),
+        (["--late", "--table", "sessions"], "Error: expected --day D, with"),
     ],
 )
 def test_what_cannot_be_asked_for(demo, arguments, message):
@@ -156,3 +160,24 @@ def test_a_folder_that_cannot_be_dagsters_is_an_error(sample):
     (sample.path / "home").write_text("a file")
     result = sample.loglake("materialize", "--day", DAY, DAGSTER_HOME="home")
     assert refused(result).startswith(f"Error: {sample.path}/home: cannot be used as DAGSTER_HOME: ")
+
+
+def test_days_with_late_events_are_brought_up_to_date_by_one_option(sample):
+    assert sample.loglake("materialize", "--day", DAY, "--as-of", "2023-07-11T00:30:00Z").code == 0
+    late = [event(1, f"{DAY}T09:00:00Z"), start("late-0123456789abcdef0", f"{DAY}T09:01:00")]
+    trail_file(sample.path / "landing" / "trail", late, "2023-07-14T09:00")
+    assert sample.loglake("materialize", "--day", "2023-07-14", "--table", "from_cloudtrail_readready").code == 0
+    (status, *_others) = json.loads(sample.loglake("status", "--day", DAY, "--json").out)
+    assert (status["late"], status["is_settled"]) == (1, False)
+    assert "1 late object to read" in sample.loglake("status").out
+    result = sample.loglake("materialize", "--late")
+    assert (result.code, result.err) == (0, "")
+    trail, sessions = (line for line in result.lines if "warning" not in line)
+    assert trail.startswith(
+        f"{DAY} from_cloudtrail_readready: 2,917 rows, coverage 99.93%, 1 objects read, new version"
+    )
+    assert sessions.startswith(f"{DAY} sessions: 13 rows, new version ")
+    again = sample.loglake("materialize", "--late")
+    assert (again.code, again.out) == (0, "no late events wait, no sessions have other inputs\n")
+    (status, *_others) = json.loads(sample.loglake("status", "--day", DAY, "--json").out)
+    assert (status["late"], status["is_settled"], status["settles"][:10]) == (0, True, "2023-08-15")

@@ -220,11 +220,24 @@ def test_sessions_are_stale_when_a_pending_one_is_due(tmp_path):
     assert stale(due) == []
 
 
-def test_sessions_of_days_beyond_the_horizon_are_left_as_they_are(tmp_path):
-    lake = at(made_lake(tmp_path), "2026-03-03T02:30:00")
-    land(lake, tmp_path, [start("ana-1", "2026-03-02T23:50:00")], [])
+@pytest.mark.parametrize(
+    ("source", "day", "is_stale"),
+    [
+        (cloudtrail.SOURCE, DAY - 2 * ONE_DAY, False),
+        (cloudtrail.SOURCE, DAY - ONE_DAY, True),
+        (cloudtrail.SOURCE, DAY, True),
+        (cloudtrail.SOURCE, NEXT, True),
+        (cloudtrail.SOURCE, NEXT + ONE_DAY, False),
+        (cloudwatch.SOURCE, DAY - ONE_DAY, False),
+        (cloudwatch.SOURCE, DAY, True),
+        (cloudwatch.SOURCE, NEXT, True),
+    ],
+)
+def test_sessions_are_stale_when_a_version_that_they_read_has_changed(tmp_path, source, day, is_stale):
+    lake = at(made_lake(tmp_path), "2026-03-05T02:30:00")
+    land(lake, tmp_path, [start("ana-1")], [])
     materialize_sessions(lake, DAY)
-    trail_file(trail_of(tmp_path), [start("ana-2", "2026-03-02T09:00:00")], nonce="Z")
-    materialize_readready(lake, cloudtrail.SOURCE, DAY)
-    assert stale(at(lake, "2026-04-06T12:00:00")) == [DAY]
-    assert stale(at(lake, "2026-04-07T12:00:00")) == []
+    trail_file(trail_of(tmp_path), [event(1, f"{day}T12:00:00Z")], f"{day}T12:05", nonce="Z")
+    firehose_file(firehose_of(tmp_path), [streamed("bob-1", f"{day}T12:00:00", ["$ ls"])], f"{day}T12:05:00", 9)
+    materialize_readready(lake, source, day)
+    assert stale(lake) == ([DAY] if is_stale else [])
