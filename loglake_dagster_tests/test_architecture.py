@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "engines": ENGINES,
     "assets": ENGINES | {"assets", "config"},
     "definitions": TOP,
-    "generate": EDGE,
+    "generate": ENGINES,
     "demo": TOP,
     "cli": TOP,
 }
