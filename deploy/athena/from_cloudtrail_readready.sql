@@ -4,7 +4,7 @@
 --   ALTER TABLE `loglake`.`from_cloudtrail_readready` ADD IF NOT EXISTS PARTITION (`eventday` = '2023-07-10') LOCATION 's3://example-lake/from_cloudtrail_readready/eventday=2023-07-10/v=20230711T023000000000Z-0a1b2c3d/'
 --   ALTER TABLE `loglake`.`from_cloudtrail_readready` PARTITION (`eventday` = '2023-07-10') SET LOCATION 's3://example-lake/from_cloudtrail_readready/eventday=2023-07-10/v=20230711T023000000000Z-0a1b2c3d/'
 CREATE EXTERNAL TABLE IF NOT EXISTS `loglake`.`from_cloudtrail_readready` (
-  `eventtime` timestamp COMMENT 'When the request completed, by the service’s clock. (UTC)',
+  `eventtime` timestamp COMMENT 'When the request completed, by the service’s clock, of an aggregated event the start of its window. (UTC)',
   `eventsource` string COMMENT 'Service that was called, as `ssm.amazonaws.com`.',
   `eventname` string COMMENT 'API action, as `StartSession`, not unique across services.',
   `awsregion` string COMMENT 'Region that the request was made to.',

@@ -66,8 +66,9 @@ class _Node:
 class Flattener:
     """Turns records of one shape into columns. `columns` are those with a `field`; others are the caller's.
 
-    `stand_ins` name, for a field that a kindred document lacks, the path of the field that says it there: the column is
-    filled from it, `emptyfields` says that the field itself was absent, and the other stays where it was.
+    `stand_ins` name, for a field that a kindred document lacks in any spelling, the path of the field that says it
+    there: the column is filled from it, `emptyfields` says that the field itself was absent, and the other stays where
+    it was.
     """
 
     def __init__(self, columns: Iterable[Column], stand_ins: Mapping[str, str] | None = None) -> None:
@@ -92,11 +93,16 @@ class Flattener:
         time cannot be read."""
         oddity = Oddity()
         members = _members(record, "$")
-        for field_name, path in self._stand_ins.items():
-            if field_name not in members and (text := _member_at(members, path)) is not None:
-                members[field_name] = text
-                oddity.empties.append(f"{field_name}=absent")
-        return self._odd_object(self._root, members, oddity), oddity
+        flat = self._odd_object(self._root, members, oddity)
+        given = {name.lower() for name in members}
+        for name, path in self._stand_ins.items():
+            text = _member_at(members, path) if name.lower() not in given else None
+            # What is odd about the other field is no matter: it stays in `extra`, verbatim.
+            value = _odd_leaf(self._root.leaves[name], path, bytes(text), Oddity()) if text else None
+            if value is not None:
+                flat = msgspec.structs.replace(flat, **{name: value})
+                oddity.empties.append(f"{name}=absent")
+        return flat, oddity
 
     def _odd_object(self, node: _Node, members: dict[str, msgspec.Raw], oddity: Oddity) -> Any:
         values: dict[str, Any] = {}
@@ -222,7 +228,7 @@ def _member_at(members: Mapping[str, msgspec.Raw], path: str) -> msgspec.Raw | N
     value = members.get(first)
     if value is None or not rest:
         return value
-    return _member_at(_members(bytes(value), "$"), rest) if bytes(value).startswith(b"{") else None
+    return _member_at(_members(bytes(value), f"$.{first}"), rest) if bytes(value).startswith(b"{") else None
 
 
 def _got_of(error: Exception, text: bytes) -> str:

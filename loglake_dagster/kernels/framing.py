@@ -19,6 +19,8 @@ from loglake_dagster.lake.source import Damage, ObjectAccount, Reject, Wanted
 
 # What msgspec raises for a text that is not as foreseen.
 UNFORESEEN = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+_NULL = msgspec.Raw(b"null")
+_parse_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 @dataclass(slots=True)
@@ -50,13 +52,14 @@ class Framing(Protocol):
 
 
 class Envelope(Framing):
-    """`{"<member>": [record, ...]}`, and bare arrays of records; several of them back to back too."""
+    """`{"<member>": [record, ...]}`, and bare arrays of records; several of them back to back too. An object that has
+    no such member, but the one that every record has (`sign`), is a record by itself."""
 
     # AWS's own validation calls a second member tampering (docs/formats.md 1.3).
     is_one_member = True
 
-    def __init__(self, member: str) -> None:
-        self._member = member
+    def __init__(self, member: str, sign: str | None = None) -> None:
+        self._member, self._sign = member, sign
         self._parse_raw = self.parser(msgspec.Raw)
 
     def parser(self, item: Any) -> Callable[[bytes], list[Any]]:
@@ -89,14 +92,18 @@ class Envelope(Framing):
         documents = list(split_documents(text))
         starts = [self._list_start(span.of(text)) for span in documents]
         lists = len(starts) - starts.count(None)
-        if lists == 0:
+        if lists == 0 and not any(self._is_record(span.of(text)) for span in documents):
             self._check_no_list(text, account)
             return []
         pieces: list[bytes] = []
         strays = list_end = 0
         for span, start in zip(documents, starts, strict=True):
+            if start is None and span.start < list_end:
+                continue
             if start is None:
-                strays += len(span.of(text).strip(b"]}")) if span.start >= list_end else 0
+                is_record = self._is_record(span.of(text))
+                pieces += [span.of(text)] if is_record else []
+                strays += 0 if is_record else len(span.of(text).strip(b"]}"))
                 continue
             # A record with a bracket too many seems to end its document: one list alone is followed to its own end.
             own = text[span.start :] if lists == 1 else span.of(text)
@@ -112,6 +119,13 @@ class Envelope(Framing):
     def _list_start(self, document: bytes) -> int | None:
         """Where the list of records begins in a document: an array, or an object with the member."""
         return 0 if document.startswith(b"[") else array_of_member(document, self._member.encode())
+
+    def _is_record(self, document: bytes) -> bool:
+        try:
+            members = _parse_members(document)
+        except UNFORESEEN:
+            return False
+        return self._sign in members and members.get(self._member, _NULL) == _NULL
 
     def _check_no_list(self, text: bytes, account: ObjectAccount) -> None:
         """A file without records is noted; anything else that holds no list is an ObjectError."""

@@ -2,7 +2,7 @@
 
 Written for the grammar of Hive, which Athena's DDL is: names in backquotes, texts in single quotes with a backslash
 before what would end them. `STORED AS ORC` is spelled out, because only the long form takes SerDe properties, and
-`orc.column.index.access` is one (FORMATS 7.2). Comments keep to what Glue takes: one line, 255 bytes (FORMATS 6.5).
+`orc.column.index.access` is one. Comments keep to what Glue takes: one line, 255 bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""CloudTrail: management, data and session events in `{"Records": [...]}` files, one gzip member each.
+"""CloudTrail: management, data, network, Insights and aggregated events in `{"Records": [...]}` files.
 
-Formats: docs/formats.md 1 (keys 1.1 and 1.2, envelope 1.3, record 1.5, userIdentity 1.6). The columns below are the
-single declaration that decoding, tables and documents follow.
+Formats: docs/formats.md 1 (keys 1.1 and 1.2, envelope 1.3, record 1.5, userIdentity 1.6, kindred documents 1.9). The
+columns below are the single declaration that decoding, tables and documents follow.
 """
 
 from __future__ import annotations
@@ -13,23 +13,18 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from loglake_dagster.kernels.flatten import EMPTY_FIELDS, Flattener
+from loglake_dagster.kernels.cloudtrail_columns import derive
+from loglake_dagster.kernels.flatten import Flattener
 from loglake_dagster.kernels.framing import Envelope
 from loglake_dagster.kernels.plain import plain_member
 from loglake_dagster.kernels.records import RecordsDecoder
-from loglake_dagster.kernels.session_id import split_session_id
 from loglake_dagster.kernels.times import to_canonical
 from loglake_dagster.lake.controls import Controls
 from loglake_dagster.lake.partition import UTC
 from loglake_dagster.lake.schema import EVENT_DAY, SOURCE_OBJECT, SOURCE_ORDINAL, Column, Kind, Table
 from loglake_dagster.lake.source import Descent, IgnoredKey, RawFormat, Recount, Source, SourceKey, Wanted
 
-# Folders of an account whose records become rows; what the others hold is counted, never read.
+# Folders of an account whose files are read; a day's digests are counted one by one, other folders as one each.
 FOLDERS = ("CloudTrail", "CloudTrail-Insight", "CloudTrail-NetworkActivity", "CloudTrail-Aggregated")
 DIGESTS = "CloudTrail-Digest"
 _KEY = re.compile(
@@ -62,7 +57,14 @@ def _issuer(field: str, doc: str) -> Column:
 
 
 COLUMNS = (
-    Column("eventtime", "timestamp", "When the request completed, by the service's clock.", "eventTime", "UTC", False),
+    Column(
+        "eventtime",
+        "timestamp",
+        "When the request completed, by the service's clock; of an aggregated event the start of its window.",
+        "eventTime",
+        "UTC",
+        False,
+    ),
     _field("eventSource", "string", "Service that was called, as `ssm.amazonaws.com`."),
     _field("eventName", "string", "API action, as `StartSession`; not unique across services."),
     _field("awsRegion", "string", "Region that the request was made to."),
@@ -166,12 +168,10 @@ RAW_PARTITION = (
     Column("day", "date", "UTC day of delivery.", nullable=False),
 )
 
-# Aggregated documents (FORMATS 1.9) have a window for a time and another name for the account.
-_STAND_INS = {"eventTime": "timeWindow.windowStart", "recipientAccountId": "accountId"}
+# Aggregated documents (docs/formats.md 1.9) have a window for a time and another name for the account.
+_TIME_STAND_IN = "timeWindow", "windowStart"
+_STAND_INS = {"eventTime": ".".join(_TIME_STAND_IN), "recipientAccountId": "accountId"}
 _FLATTENER = Flattener(COLUMNS, _STAND_INS)
-_INSIGHT_TYPE, _INSIGHT = "AwsCloudTrailInsight", "Insight"
-_CUT_COLUMNS = ("requestparameters", "responseelements", "serviceeventdetails", "additionaleventdata")
-_SESSION_EVENTS = ("StartSession", "ResumeSession", "TerminateSession")
 
 
 def parse_key(key: str) -> SourceKey | IgnoredKey:
@@ -182,7 +182,7 @@ def parse_key(key: str) -> SourceKey | IgnoredKey:
     if match is None:
         return IgnoredKey("not a CloudTrail key")
     if match["folder"] not in FOLDERS:
-        return IgnoredKey("digest" if match["folder"] == DIGESTS else f"{match['folder']} folder")
+        return IgnoredKey(f"{match['folder']} {'file' if match['folder'] == DIGESTS else 'folder'}")
     if not _LOG_FILE.fullmatch(match["file"]):
         return IgnoredKey("not a log file")
     try:
@@ -211,7 +211,7 @@ def descend(folder: str, days: frozenset[dt.date], controls: Controls) -> Descen
         return Descent((folder,))
     if not controls.accounts.admits(match["account"]):
         return Descent(refused="accounts")
-    if match["folder"] is None:
+    if match["folder"] in (None, "AWSLogs"):  # `AWSLogs/<account>` is a prefix that people give
         return Descent((folder,))
     if match["folder"] not in (*FOLDERS, DIGESTS):
         return Descent(ignored=f"{match['folder']} folder")
@@ -242,71 +242,7 @@ def _verdict(controls: Controls, event_source: str, event_name: str) -> str | No
     return None if controls.event_names.admits(event_name) else "event_names"
 
 
-def _derive(arrays: dict[str, pa.Array]) -> None:
-    _derive_session(arrays)
-    _derive_truncated(arrays)
-    _derive_category(arrays)
-
-
-def _derive_truncated(arrays: dict[str, pa.Array]) -> None:
-    """Adds is_truncated: a field that AWS left out says `"omitted": true` (FORMATS 1.7)."""
-    is_cut = np.zeros(len(arrays["eventname"]), bool)
-    for name in _CUT_COLUMNS:
-        may_be = pc.fill_null(pc.match_substring(arrays[name], '"omitted"'), False)
-        for index in pc.indices_nonzero(may_be).to_pylist():
-            value = msgspec.json.decode(arrays[name][index].as_py())
-            is_cut[index] |= isinstance(value, dict) and value.get("omitted") is True
-    arrays["is_truncated"] = pa.array(is_cut)
-
-
-def _derive_category(arrays: dict[str, pa.Array]) -> None:
-    """An Insights record says by its type what older ones do not say by eventCategory."""
-    is_unnamed = pc.and_(pc.equal(arrays["eventtype"], _INSIGHT_TYPE), pc.is_null(arrays["eventcategory"]))
-    is_unnamed = pc.fill_null(is_unnamed, False)
-    if not pc.any(is_unnamed).as_py():
-        return
-    said = pc.fill_null(arrays[EMPTY_FIELDS], "")
-    noted = pc.if_else(
-        pc.equal(said, ""), "eventCategory=absent", pc.binary_join_element_wise(said, "eventCategory=absent", ",")
-    )
-    arrays["eventcategory"] = pc.if_else(is_unnamed, _INSIGHT, arrays["eventcategory"])
-    arrays[EMPTY_FIELDS] = pc.if_else(is_unnamed, noted, arrays[EMPTY_FIELDS])
-
-
-def _derive_session(arrays: dict[str, pa.Array]) -> None:
-    """Adds sessionid and sessionowner: Session Manager's own three actions only, Athena has actions of these names."""
-    is_session = pc.and_(
-        pc.equal(arrays["eventsource"], "ssm.amazonaws.com"),
-        pc.is_in(arrays["eventname"], pa.array(_SESSION_EVENTS)),
-    )
-    count = len(arrays["eventname"])
-    ids: list[str | None] = [None] * count
-    owners: list[str | None] = [None] * count
-    for index in pc.indices_nonzero(pc.fill_null(is_session, False)).to_pylist():
-        for column in ("responseelements", "requestparameters"):
-            name = _session_name(arrays[column][index].as_py())
-            if name:
-                owners[index], ids[index] = split_session_id(name)
-                break
-    arrays["sessionid"], arrays["sessionowner"] = pa.array(ids, pa.string()), pa.array(owners, pa.string())
-
-
-class _Named(msgspec.Struct):
-    sessionId: str | None = None  # noqa: N815
-
-
-_decode_named = msgspec.json.Decoder(_Named).decode
-
-
-def _session_name(json_text: str | None) -> str | None:
-    """The member sessionId, where the text is an object that has one; nothing else in it matters."""
-    try:
-        return _decode_named(json_text).sessionId if json_text is not None else None
-    except (msgspec.DecodeError, RecursionError):
-        return None
-
-
-_DECODER = RecordsDecoder(_FLATTENER, Envelope("Records"), "eventTime", _judge, _derive)
+_DECODER = RecordsDecoder(_FLATTENER, Envelope("Records", sign="eventVersion"), "eventTime", _judge, derive)
 
 
 def recount(data: bytes, wanted: Wanted) -> Recount:
@@ -314,12 +250,14 @@ def recount(data: bytes, wanted: Wanted) -> Recount:
     document = json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
     if isinstance(document, dict) and sum(name.lower() == "records" for name in document) > 1:
         raise ValueError("more than one list of records")
-    records = document if isinstance(document, list) else plain_member(document, "Records") or []
+    records = document if isinstance(document, list) else plain_member(document, "Records")
+    if records is None:
+        records = [document] if "eventVersion" in document else []
     days: dict[dt.date, int] = {}
     for record in records:
         if not isinstance(record, dict):
             continue
-        said = [plain_member(record, name) for name in ("eventTime", "eventSource", "eventName")]
+        said = [_plain_time(record), *(plain_member(record, name) for name in ("eventSource", "eventName"))]
         texts = ["" if one is None else one if isinstance(one, str) else json.dumps(one) for one in said]
         time = to_canonical(texts[0])
         if time is not None and _verdict(wanted.controls, texts[1], texts[2]) is None:
@@ -328,12 +266,20 @@ def recount(data: bytes, wanted: Wanted) -> Recount:
     return Recount(len(records), days)
 
 
+def _plain_time(record: dict[str, Any]) -> Any:
+    """The record's own time, or where it has none in any spelling the start of its window."""
+    if any(name.lower() == "eventtime" for name in record):
+        return plain_member(record, "eventTime")
+    window = record.get(_TIME_STAND_IN[0])
+    return window.get(_TIME_STAND_IN[1]) if isinstance(window, dict) else None
+
+
 def rebuild(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """The record that a row was made from, key order aside."""
     return _FLATTENER.rebuild(row)
 
 
-# Athena's own reader of these files, with the types that AWS documents for it (FORMATS 7.1).
+# Athena's own reader of these files, with the types that AWS documents for it.
 _ISSUED_BY = "STRUCT<type:STRING,principalid:STRING,arn:STRING,accountid:STRING,username:STRING>"
 _TEXTS = (
     "eventtime", "eventsource", "eventname", "awsregion", "sourceipaddress", "useragent", "errorcode", "errormessage",

@@ -28,10 +28,15 @@ def test_a_delivery_day_is_counted_and_registered_once(tmp_path: Path) -> None:
     result = materialize_raw(lake, cloudtrail.SOURCE, DAY)
     assert result.rows == (DeliveredRow(ACCOUNT, REGION, 2, 18), DeliveredRow(OTHER_ACCOUNT, "us-east-1", 1, 3))
     assert (result.table, result.files, result.bytes) == ("from_cloudtrail_raw", 3, 21)
-    assert (result.partitions, result.new_partitions, result.ignored) == (2, 2, {"digest": 1})
+    assert (result.partitions, result.new_partitions, result.ignored) == (2, 2, {"CloudTrail-Digest file": 1})
     assert lake.catalog.raw_partitions(result.table, DAY) == [
-        RawPartition(("cloudtrail", "AWSLogs", "CloudTrail", ACCOUNT, REGION, "2026-03-02"), f"{first.parent.as_uri()}/"),
-        RawPartition(("cloudtrail", "AWSLogs", "CloudTrail", OTHER_ACCOUNT, "us-east-1", "2026-03-02"), f"{other.parent.as_uri()}/"),
+        RawPartition(
+            ("cloudtrail", "AWSLogs", "CloudTrail", ACCOUNT, REGION, "2026-03-02"), f"{first.parent.as_uri()}/"
+        ),
+        RawPartition(
+            ("cloudtrail", "AWSLogs", "CloudTrail", OTHER_ACCOUNT, "us-east-1", "2026-03-02"),
+            f"{other.parent.as_uri()}/",
+        ),
     ]
     trail_file(trail, b"1", "2026-03-02T03:00", nonce="C")
     again = materialize_raw(lake, cloudtrail.SOURCE, DAY)

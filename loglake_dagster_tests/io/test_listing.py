@@ -1,8 +1,11 @@
 """Listings: only what the asked days can hold is entered, and what was passed over is counted by why."""
 
 import datetime as dt
+import json
+import re
 import uuid
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +15,7 @@ from loglake_dagster.errors import StoreError
 from loglake_dagster.io.listing import list_feed
 from loglake_dagster.io.store import LocalStore, S3Store
 from loglake_dagster.lake.controls import Controls, Rule
-from loglake_dagster.lake.source import Listed
+from loglake_dagster.lake.source import IgnoredKey, Listed
 from loglake_dagster.sources import cloudtrail, cloudwatch
 from loglake_dagster_tests.made import DAY
 
@@ -20,6 +23,7 @@ NEXT = DAY + dt.timedelta(days=1)
 TRAIL = "AWSLogs/o-exampleorg1"
 UUID = "a188030a-62d2-49e6-b7c2-b11f1a7ba250"
 OPEN = Controls()
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 class CountingStore(LocalStore):
@@ -101,6 +105,7 @@ def test_what_is_of_another_kind_is_counted_by_why_and_its_folders_as_one(store)
         trail_key(),
         trail_key(folder="CloudTrail-Digest", unique="A" * 16),
         trail_key(folder="CloudTrail-Digest", unique="B" * 16),
+        trail_key(folder="CloudTrail-Digest", day=NEXT),
         f"{TRAIL}/111122223333/Config/ConfigWritabilityCheckFile",
         f"{TRAIL}/111122223333/CloudTrail/eu-west-1/{DAY:%Y/%m/%d}/manifest.csv",
         "readme.txt",
@@ -109,12 +114,16 @@ def test_what_is_of_another_kind_is_counted_by_why_and_its_folders_as_one(store)
     listing = list_feed(store, cloudtrail.SOURCE, frozenset([DAY]), OPEN)
     assert keys_of(listing) == [trail_key()]
     assert listing.ignored == {
-        "digest": 2,
+        "CloudTrail-Digest file": 2,
         "Config folder": 1,
         "not a log file": 1,
         "not a CloudTrail key": 2,
     }
-    assert [folder for folder in store.listed if "Config" in folder] == []
+    account = f"{TRAIL}/111122223333/"
+    assert sorted(folder for folder in store.listed if "Digest" in folder or "Config" in folder) == [
+        f"{account}CloudTrail-Digest/",
+        f"{account}CloudTrail-Digest/eu-west-1/{DAY:%Y/%m/%d}/",
+    ]
 
 
 def test_objects_come_in_the_order_of_their_keys_with_what_their_keys_say(store):
@@ -195,6 +204,8 @@ class Held:
             st.sampled_from(["111122223333", "444455556666"]),
             st.sampled_from(["eu-west-1", "us-east-1"]),
             st.dates(dt.date(2026, 2, 27), dt.date(2026, 3, 4)),
+            st.just("AbCdEfGhIjKlMnOp"),
+            st.sampled_from(cloudtrail.FOLDERS),
         ),
         max_size=12,
     ),
@@ -206,10 +217,41 @@ def test_a_listing_finds_just_what_judging_every_key_would_find(places, controls
     listing = list_feed(Held(keys), cloudtrail.SOURCE, days, controls)
     expected = [
         key
-        for key, (account, region, day) in zip(keys, places, strict=True)
+        for key, (account, region, day, _unique, _folder) in zip(keys, places, strict=True)
         if day in days and controls.refusal_of_object(key, account, region) is None
     ]
     assert keys_of(listing) == sorted(expected)
+
+
+# Folders of other days are not entered: a prefix that is such a folder is not found.
+OTHER_DAYS = ("/2020/01/01/AWSLogs/", "2025/12/31/2026/")
+GOLDEN_KEYS = {
+    (source.name, case["key"]): source
+    for source in (cloudtrail.SOURCE, cloudwatch.SOURCE)
+    for case in json.loads((GOLDEN / source.name / "keys.json").read_text())
+    if not case["key"].endswith("/") and not any(day in case["key"] for day in OTHER_DAYS)
+}
+
+
+@pytest.mark.parametrize(("name", "key"), GOLDEN_KEYS)
+def test_a_golden_key_is_found_by_the_listing_of_its_delivery_day_alone_or_counted(name, key):
+    source = GOLDEN_KEYS[name, key]
+    said = source.parse_key(key)
+    day = DAY if isinstance(said, IgnoredKey) else said.delivery_day
+    listing = list_feed(Held([key]), source, frozenset([day]), OPEN)
+    if isinstance(said, IgnoredKey):
+        assert (listing.objects, sum(listing.ignored.values())) == ([], 1 if day_may_hold(key) else 0)
+    else:
+        assert (keys_of(listing), listing.ignored) == ([key], Counter())
+        other = list_feed(Held([key]), source, frozenset([day + dt.timedelta(days=1)]), OPEN)
+        assert (other.objects, other.ignored) == ([], Counter())
+
+
+def day_may_hold(key):
+    """Whether a listing of DAY comes to the key's folder or to one above it that it counts: what lies below a region,
+    and is in no day's folder, it never meets."""
+    below_region = re.search(r"/CloudTrail[^/]*/eu-west-1/(.*)", key)
+    return below_region is None or re.fullmatch(r"2026/03/02/[^/]*", below_region[1]) is not None
 
 
 def test_an_error_of_one_level_is_the_listings():

@@ -11,90 +11,23 @@ from hypothesis import strategies as st
 
 from loglake_dagster.lake.controls import Controls, Rule
 from loglake_dagster.lake.partition import UTC
-from loglake_dagster.lake.source import Descent, IgnoredKey, SourceKey, Wanted
-from loglake_dagster.sources.cloudtrail import COLUMNS, SOURCE, descend, parse_key, rebuild, recount
+from loglake_dagster.lake.source import Descent, Wanted
+from loglake_dagster.sources.cloudtrail import COLUMNS, FOLDERS, SOURCE, descend, parse_key, rebuild, recount
 from loglake_dagster_tests.kernels.shapes import ANY_JSON, TIMES, Pairs, objects_with, text_of
-from loglake_dagster_tests.made import ACCOUNT, DAY, LIMIT, TIME, decode_one, log_file, member, record, same_json
+from loglake_dagster_tests.made import (
+    DAY,
+    LIMIT,
+    TIME,
+    decode_one,
+    log_file,
+    member,
+    record,
+    same_json,
+)
 
 TESTS = Path(__file__).parents[1]
 REAL_DAY = TESTS.parent / "examples/sample_day/landing/trail/AWSLogs/218007301253/CloudTrail/us-east-1/2023/07/10"
-PUBLIC = sorted((TESTS / "golden/cloudtrail").glob("*/*.json"))
-NAME = "111122223333_CloudTrail_eu-west-1_20260302T0005Z_AbCdEfGhIjKlMnOp.json.gz"
-DELIVERED = dt.datetime(2026, 3, 2, 0, 5, tzinfo=UTC)
-
-
-def key_of(trail, region="eu-west-1", file=NAME, delivered=DELIVERED):
-    """(key, what it says) of a file in the folder of 2 March 2026."""
-    folder = f"{trail}/111122223333/CloudTrail/{region}/2026/03/02/"
-    place = (trail, ACCOUNT, region, "2026-03-02")
-    return folder + file, SourceKey(DAY, delivered, ACCOUNT, region, place, folder)
-
-
-@pytest.mark.parametrize(
-    ("key", "expected"),
-    [
-        pytest.param(*key_of("AWSLogs"), id="a single account's trail"),
-        pytest.param(*key_of("AWSLogs/o-exampleorg1"), id="an organisation's trail"),
-        pytest.param(*key_of("some/prefix/AWSLogs/o-exampleorg1"), id="a prefix"),
-        pytest.param(*key_of("o-exampleorg1/AWSLogs/o-exampleorg1"), id="Control Tower since 3.0"),
-        pytest.param(*key_of("o-exampleorg1/AWSLogs"), id="Control Tower before 3.0"),
-        pytest.param(*key_of("AWSLogs/backup/AWSLogs"), id="a prefix that holds AWSLogs"),
-        pytest.param(*key_of("AWSLogs/444455556666/CloudTrail/us-east-1/2020/01/01/AWSLogs"), id="a folder as prefix"),
-        pytest.param(*key_of("odd \U0001f600\n+%2B=/AWSLogs"), id="a prefix of any text"),
-        pytest.param(*key_of("AWSLogs", "us-gov-west-1"), id="GovCloud"),
-        pytest.param(*key_of("AWSLogs", "cn-north-1"), id="China"),
-        pytest.param(*key_of("AWSLogs", "us-iso-east-1"), id="a region that no list has yet"),
-        pytest.param(*key_of("AWSLogs", file=NAME.replace("_AbCd", "AbCd")), id="no underscore before the unique part"),
-        pytest.param(*key_of("AWSLogs", file=NAME.removesuffix(".gz")), id="not packed"),
-        pytest.param(*key_of("AWSLogs", file=NAME.replace("eu-west-1", "us-west-2")), id="another region in the name"),
-        pytest.param(*key_of("AWSLogs", file="copied by hand.json", delivered=None), id="a name that is not AWS's"),
-        pytest.param(*key_of("AWSLogs", file=NAME.replace("0302T", "0230T"), delivered=None), id="a name of no day"),
-        pytest.param(
-            *key_of("AWSLogs", file="811596193553_CloudTrail_us-east-1-20201001T0003.json.gz", delivered=None),
-            id="the dashes of umccr's files",
-        ),
-    ],
-)
-def test_keys_of_log_files_say_where_and_when_they_were_delivered(key, expected):
-    assert parse_key(key) == expected
-
-
-DIGEST = "111122223333_CloudTrail-Digest_eu-west-1_main_us-east-1_20260302T010131Z.json.gz"
-
-
-@pytest.mark.parametrize(
-    ("key", "reason"),
-    [
-        (f"AWSLogs/111122223333/CloudTrail-Digest/eu-west-1/2026/03/02/{DIGEST}", "CloudTrail-Digest folder"),
-        (f"AWSLogs/111122223333/CloudTrail-Insight/eu-west-1/2026/03/02/{NAME}", "CloudTrail-Insight folder"),
-        (
-            f"AWSLogs/111122223333/CloudTrail-NetworkActivity/eu-west-1/2026/03/02/{NAME}",
-            "CloudTrail-NetworkActivity folder",
-        ),
-        (f"AWSLogs/111122223333/CloudTrail-Aggregated/eu-west-1/2026/03/02/{NAME}", "CloudTrail-Aggregated folder"),
-        ("o-exampleorg1/AWSLogs/111122223333/Config/ConfigWritabilityCheckFile", "not a CloudTrail key"),
-        ("AWSLogs/111122223333/Config/eu-west-1/2026/3/2/ConfigSnapshot/x.json.gz", "not a CloudTrail key"),
-        ("AWSLogs/111122223333/elasticloadbalancing/eu-west-1/2026/03/02/x.log.gz", "not a CloudTrail key"),
-        ("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/03/02/", "folder marker"),
-        ("AWSLogs/", "folder marker"),
-        ("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/02/30/" + NAME, "no calendar day"),
-        ("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/13/01/" + NAME, "no calendar day"),
-        ("AWSLogs/111122223333/CloudTrail/eu-west-1/0000/01/01/" + NAME, "no calendar day"),
-        ("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/3/2/" + NAME, "not a CloudTrail key"),
-        ("AWSLogs/11112222333/CloudTrail/eu-west-1/2026/03/02/" + NAME, "not a CloudTrail key"),
-        ("AWSLogs/" + "\u0661" * 12 + "/CloudTrail/eu-west-1/2026/03/02/" + NAME, "not a CloudTrail key"),
-        ("AWSLogs/O-EXAMPLEORG1/111122223333/CloudTrail/eu-west-1/2026/03/02/" + NAME, "not a CloudTrail key"),
-        ("xAWSLogs/111122223333/CloudTrail/eu-west-1/2026/03/02/" + NAME, "not a CloudTrail key"),
-        ("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/03/02/deep/" + NAME, "not a CloudTrail key"),
-        ("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/03/02/manifest.csv", "not a log file"),
-        ("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/03/02/.json", "not a log file"),
-        ("", "not a CloudTrail key"),
-    ],
-)
-def test_other_keys_are_ignored_by_reason(key, reason):
-    assert parse_key(key) == IgnoredKey(reason)
-
-
+PUBLIC = sorted((TESTS / "golden/cloudtrail").glob("*/**/*.json*"))
 PREFIXES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(lambda one: not one.endswith("/"))
 
 
@@ -102,16 +35,17 @@ PREFIXES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8).filter(
     PREFIXES.map(lambda one: f"{one}/" if one else ""),
     st.sampled_from(["AWSLogs", "AWSLogs/o-exampleorg1"]),
     st.from_regex(r"[0-9]{12}", fullmatch=True),
+    st.sampled_from(FOLDERS),
     st.sampled_from(["us-east-1", "us-gov-west-1", "cn-north-1", "ap-southeast-2"]),
     st.datetimes(dt.datetime(2000, 1, 1)).map(lambda one: one.replace(second=0, microsecond=0, tzinfo=UTC)),
     st.from_regex(r"[A-Za-z0-9]{16}", fullmatch=True),
 )
-def test_a_raw_partition_reads_back_from_the_keys_of_its_files(prefix, logs, account, region, delivered, unique):
+def test_a_raw_partition_reads_back_from_the_keys_of_its_files(prefix, logs, account, kind, region, delivered, unique):
     trail = prefix + logs
-    folder = f"{trail}/{account}/CloudTrail/{region}/{delivered:%Y/%m/%d}/"
-    file = f"{account}_CloudTrail_{region}_{delivered:%Y%m%dT%H%MZ}_{unique}.json.gz"
+    folder = f"{trail}/{account}/{kind}/{region}/{delivered:%Y/%m/%d}/"
+    file = f"{account}_{kind}_{region}_{delivered:%Y%m%dT%H%MZ}_{unique}.json.gz"
     key = parse_key(folder + file)
-    assert key.partition == (trail, account, region, delivered.date().isoformat())
+    assert key.partition == (trail, kind, account, region, delivered.date().isoformat())
     assert (key.folder, key.delivery_time, key.delivery_day) == (folder, delivered, delivered.date())
     assert (key.account, key.region) == (account, region)
 
@@ -130,8 +64,13 @@ DAYS = frozenset([dt.date(2026, 3, 3), DAY])
         ("AWSLogs/111122223333/", Descent(("AWSLogs/111122223333/",))),
         ("AWSLogs/o-exampleorg1/444455556666/", Descent(refused="accounts")),
         ("AWSLogs/111122223333/CloudTrail/", Descent(("AWSLogs/111122223333/CloudTrail/",))),
-        ("AWSLogs/111122223333/CloudTrail-Digest/", Descent(ignored="CloudTrail-Digest folder")),
+        ("AWSLogs/111122223333/CloudTrail-Insight/", Descent(("AWSLogs/111122223333/CloudTrail-Insight/",))),
+        ("AWSLogs/111122223333/CloudTrail-Digest/", Descent(("AWSLogs/111122223333/CloudTrail-Digest/",))),
+        ("AWSLogs/111122223333/CloudTrail-Lake/", Descent(ignored="CloudTrail-Lake folder")),
         ("AWSLogs/111122223333/Config/", Descent(ignored="Config folder")),
+        ("AWSLogs/111122223333/elasticloadbalancing/", Descent(ignored="elasticloadbalancing folder")),
+        ("AWSLogs/111122223333/AWSLogs/", Descent(("AWSLogs/111122223333/AWSLogs/",))),
+        ("AWSLogs/111122223333/AWSLogs/111122223333/Config/", Descent(ignored="Config folder")),
         ("p/AWSLogs/111122223333/CloudTrail/us-east-1/", Descent(refused="regions")),
         (
             "p/AWSLogs/111122223333/CloudTrail/eu-west-1/",
@@ -142,6 +81,13 @@ DAYS = frozenset([dt.date(2026, 3, 3), DAY])
                 )
             ),
         ),
+        *[
+            (
+                f"AWSLogs/111122223333/{kind}/eu-west-1/",
+                Descent(tuple(f"AWSLogs/111122223333/{kind}/eu-west-1/2026/03/0{day}/" for day in (2, 3))),
+            )
+            for kind in (*FOLDERS, "CloudTrail-Digest")
+        ],
         ("AWSLogs/111122223333/CloudTrail/eu-west-1/2026/03/02/deep/", Descent()),
     ],
 )
@@ -175,76 +121,69 @@ def test_real_events_give_the_same_rows_beside_a_record_that_is_none():
     assert [len(account.rejects) for account in careful.objects] == [1] * len(texts)
 
 
-@pytest.mark.parametrize("path", PUBLIC, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_public_records_of_every_version_come_back_from_their_rows(path):
-    document = json.loads(path.read_text())
-    records = document if isinstance(document, list) else document["Records"]
+def records_of(path):
+    data = path.read_bytes()
+    document = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+    return document if isinstance(document, list) else document.get("Records", [document])
+
+
+GOLDEN = [
+    path for path in sorted((TESTS / "golden/cloudtrail").glob("*.in.json")) if path.name != "not-a-record.in.json"
+]
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name.removesuffix(".in.json"))
+def test_golden_records_come_back_from_their_rows(path):
     rows, account = decode_one(SOURCE, path.read_bytes())
-    assert (len(rows), account.rejects) == (len(records), [])
+    records = records_of(path)
+    assert account.found == len(records)
     for row in rows:
         assert same_json(rebuild(row), records[row["source_ordinal"]])
-    assert recount(path.read_bytes(), Wanted()).found == account.found
 
 
-FIELDS = [str(column.field).split(".") for column in COLUMNS if column.field]
-TOP = sorted({path[0] for path in FIELDS})
-
-
-def members_below(path):
-    """JSON objects with the members that the columns know below a path."""
-    names = sorted({one[len(path)] for one in FIELDS if one[: len(path)] == path and len(one) > len(path)})
-    inner = ANY_JSON
-    for name in names:
-        if [*path, name] in [one[: len(path) + 1] for one in FIELDS if len(one) > len(path) + 1]:
-            inner = inner | members_below([*path, name])
-    return objects_with(names, inner)
-
-
-IDENTITIES = members_below(["userIdentity"])
-RECORDS = st.tuples(
-    st.sampled_from(TIMES),
-    st.lists(st.tuples(st.sampled_from([*TOP, "annotation", "EVENTNAME"]), ANY_JSON | IDENTITIES), max_size=5),
-    st.lists(st.tuples(st.just("userIdentity"), IDENTITIES), max_size=1),
-).map(lambda one: Pairs([("eventTime", one[0]), *one[1], *one[2]]))
-
-
-@given(st.lists(RECORDS, max_size=4))
-def test_any_json_in_place_of_any_field_is_a_row_that_gives_it_back_or_a_verbatim_reject(records):
-    texts = [text_of(one).encode() for one in records]
-    rows, account = decode_one(SOURCE, log_file(*texts))
-    assert account.found == len(texts)
+@pytest.mark.parametrize("path", PUBLIC, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_public_records_of_every_version_come_back_from_their_rows(path):
+    records = records_of(path)
+    rows, account = decode_one(SOURCE, path.read_bytes())
+    assert (len(rows), account.rejects, account.error) == (len(records), [], None)
     for row in rows:
-        assert same_json(rebuild(row), json.loads(texts[row["source_ordinal"]]))
-    for reject in account.rejects:
-        assert reject.record == texts[reject.ordinal]
+        assert same_json(rebuild(row), records[row["source_ordinal"]])
+    counted = recount(path.read_bytes(), Wanted())
+    assert (counted.found, sum(counted.wanted_by_day.values())) == (account.found, len(rows))
 
 
-SESSION_JSON = ANY_JSON | st.dictionaries(st.just("sessionId"), ANY_JSON | st.just("a-b-c"))
+def test_public_records_are_of_every_version():
+    assert len(PUBLIC) == 22
+    assert sum(len(records_of(path)) for path in PUBLIC) == 235
+    versions = {record["eventVersion"] for path in PUBLIC for record in records_of(path)}
+    assert versions >= {"1.0", *(f"1.0{minor}" for minor in range(1, 10)), "1.10", "1.11"}
 
 
-@given(SESSION_JSON, SESSION_JSON)
-def test_any_json_in_the_place_of_a_sessions_name_never_raises(asked, answered):
-    data = record(
-        eventSource="ssm.amazonaws.com", eventName="StartSession", requestParameters=asked, responseElements=answered
-    )
-    (row,), _account = decode_one(SOURCE, log_file(data))
-    names = [one["sessionId"] for one in (answered, asked) if isinstance(one, dict) and "sessionId" in one]
-    texts = [name for name in names if isinstance(name, str) and name]
-    expected = tuple(texts[0].rpartition("-")[::2]) if texts else (None, None)
-    assert (row["sessionowner"], row["sessionid"]) == expected
+VERSIONS = ["1.0", "1.00", *(f"1.0{minor}" for minor in range(1, 10)), "1.10", "1.11", "1.99", "2.0"]
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [b'{"target":"i-1","n":1e400}', b'{"a":' + b"[" * 800 + b"]" * 800 + b"}"],
-    ids=["a number that fits no double", "deep nesting"],
-)
-def test_odd_parameters_of_a_session_cost_nothing_else(asked):
-    text = b'{"eventTime":"2026-03-02T01:02:03Z","eventSource":"ssm.amazonaws.com","eventName":"StartSession",'
-    text += b'"requestParameters":' + asked + b',"responseElements":{"sessionId":"ana-1"}}'
-    rows, account = decode_one(SOURCE, log_file(text, record()))
-    assert [(row["sessionid"], row["requestparameters"]) for row in rows] == [("1", asked.decode()), (None, None)]
-    assert account.rejects == []
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_record_of_any_version_is_a_row(version):
+    (row,), account = decode_one(SOURCE, log_file(record(eventVersion=version)))
+    assert (row["eventversion"], row["extra"], account.notes) == (version, None, ())
+
+
+def test_a_second_gzip_member_is_read_and_noted():
+    data = member(log_file(record(eventID="a"))) + member(log_file(record(eventID="b")))
+    rows, account = decode_one(SOURCE, data)
+    assert [row["eventid"] for row in rows] == ["a", "b"]
+    assert (account.found, account.notes, account.damage) == (2, ("2 gzip members",), None)
+
+
+def test_json_text_of_real_records_is_kept_to_the_letter():
+    """Numbers and escapes as they stood in the file, not as a reader of JSON would write them again."""
+    for path in [*real_files(), *PUBLIC]:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+        for row in SOURCE.decode([data], Wanted(), LIMIT).rows.to_pylist():
+            for column in COLUMNS:
+                if column.kind == "json" and column.field and row[column.name] is not None:
+                    assert row[column.name] in text
 
 
 def test_controls_drop_events_by_source_then_by_name_and_count_them():
@@ -266,10 +205,11 @@ def test_controls_drop_events_by_source_then_by_name_and_count_them():
 
 
 DROPPING = Wanted(Controls(event_names=Rule(deny=("Run*", "7")), event_sources=Rule(deny=("ec2*",))))
+WINDOWS = objects_with(["windowStart"], ANY_JSON | st.sampled_from(TIMES))
 COUNTED = st.lists(
     st.tuples(
-        st.sampled_from(["eventTime", "eventTime", "EVENTTIME", "eventName", "EventName", "eventSource"]),
-        ANY_JSON | st.sampled_from([*TIMES, "RunInstances", "ec2.amazonaws.com"]),
+        st.sampled_from(["eventTime", "eventTime", "EVENTTIME", "timeWindow", "eventName", "EventName", "eventSource"]),
+        ANY_JSON | st.sampled_from([*TIMES, "RunInstances", "ec2.amazonaws.com"]) | WINDOWS,
     ),
     max_size=5,
 ).map(Pairs)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from loglake_dagster.lake.controls import Controls, Rule
 from loglake_dagster.lake.partition import UTC
-from loglake_dagster.lake.source import Descent, IgnoredKey, SourceKey, Wanted
+from loglake_dagster.lake.source import Descent, Wanted
 from loglake_dagster.sources.cloudwatch import SOURCE, descend, parse_key, recount
 from loglake_dagster_tests.kernels.shapes import ANY_JSON
-from loglake_dagster_tests.made import DAY, TIME_MS, compact, decode_one, document, log_event, member, values
+from loglake_dagster_tests.made import TIME_MS, compact, decode_one, document, log_event, member, values
 
 OTEL = Path(__file__).parents[1] / "golden/cloudwatch/otel"
 LANDING = Path(__file__).parents[2] / "examples/sample_day/landing/firehose"
@@ -24,66 +24,6 @@ ODD = "odd \U0001f600\n%2B=/"
 NAME = f"stream-1-{STAMP}-{UUID}"
 NO_ROLES = Wanted()
 SESSIONS = Wanted(log_groups={"session": ("/ssm/*",)})
-
-
-def said(day_folder, prefix="", time=TIME):
-    return SourceKey(DAY, time, None, None, (prefix, "2026-03-02"), day_folder)
-
-
-@pytest.mark.parametrize(
-    ("key", "expected"),
-    [
-        (f"2026/03/02/01/{NAME}", said("2026/03/02/")),
-        (f"2026/03/02/01/stream-{STAMP}-{UUID}", said("2026/03/02/")),
-        (f"2026/03/02/01/{NAME}.gz", said("2026/03/02/")),
-        (f"2026/03/02/01/{NAME}.any.thing", said("2026/03/02/")),
-        (f"2026/03/02/01/a-1-b.c_d-2026-12-{STAMP}-{UUID}", said("2026/03/02/")),
-        (f"2026/03/02/{NAME}", said("2026/03/02/")),
-        (f"logs2026/03/02/01/{NAME}", said("logs2026/03/02/", "logs")),
-        (f"a/b/2026/03/02/01/{NAME}", said("a/b/2026/03/02/", "a/b/")),
-        (f"retail2020/2026/03/02/01/{NAME}", said("retail2020/2026/03/02/", "retail2020/")),
-        (f"2020/2026/03/02/01/{NAME}", said("2020/2026/03/02/", "2020/")),
-        (f"111122223333/2026/03/02/01/{NAME}", said("111122223333/2026/03/02/", "111122223333/")),
-        (f"year=2026/month=03/day=02/hour=01/{NAME}", said("year=2026/month=03/day=02/")),
-        (f"s/year=2026/month=03/day=02/{NAME}", said("s/year=2026/month=03/day=02/", "s/")),
-        (f"2025/12/31/2026/03/02/01/{NAME}", said("2025/12/31/2026/03/02/", "2025/12/31/")),
-        (f"dt=2026-03-02/{NAME}", said("dt=2026-03-02/", "dt=2026-03-02/")),
-        (f"2026/03/32/01/{NAME}", said("2026/03/32/01/", "2026/03/32/01/")),
-        (NAME, said("")),
-        ("2026/03/02/01/renamed by hand", said("2026/03/02/", time=None)),
-        (f"2026/03/02/23/s-1-2026-03-03-00-02-03-{UUID}", said("2026/03/02/", time=TIME.replace(day=3, hour=0))),
-        (f"2026/03/02/01/stream-1-2026-13-02-01-02-03-{UUID}", said("2026/03/02/", time=None)),
-        (
-            f"splunk-failed-logins/2026/03/02/01/{NAME}",
-            said("splunk-failed-logins/2026/03/02/", "splunk-failed-logins/"),
-        ),
-        (f"{ODD}2026/03/02/01/{NAME}", said(f"{ODD}2026/03/02/", ODD)),
-    ],
-)
-def test_keys_say_when_they_were_delivered_by_folder_and_name(key, expected):
-    assert parse_key(key) == expected
-
-
-@pytest.mark.parametrize(
-    ("key", "reason"),
-    [
-        ("2026/03/02/01/", "folder marker"),
-        ("", "folder marker"),
-        ("readme.txt", "no date in the key"),
-        ("logs/app.log", "no date in the key"),
-        (f"x/stream-1-2026-02-30-01-02-03-{UUID}", "no date in the key"),
-        ("123/2026/3/2/01/x", "no date in the key"),
-        ("12026/03/02/01/x", "no date in the key"),
-        (f"processing-failed2026/03/02/01/{NAME}", "Firehose error output (processing-failed)"),
-        (f"errors/decompression-failed/2026/03/02/01/{NAME}", "Firehose error output (decompression-failed)"),
-        (f"p/format-conversion-failed2026/03/02/01/{NAME}", "Firehose error output (format-conversion-failed)"),
-        (f"x-http-endpoint-failed/{NAME}", "Firehose error output (http-endpoint-failed)"),
-        (f"splunk-failed/{NAME}", "Firehose error output (splunk-failed)"),
-        (f"AmazonOpenSearchService-failed/{NAME}", "Firehose error output (AmazonOpenSearchService-failed)"),
-    ],
-)
-def test_other_keys_are_ignored_by_reason(key, reason):
-    assert parse_key(key) == IgnoredKey(reason)
 
 
 PREFIXES = st.text(st.characters(exclude_categories=["Cs", "Nd"], exclude_characters="/"), max_size=6)
