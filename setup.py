@@ -18,7 +18,6 @@ CORE = [
     "obstore>=0.8",
     "pyarrow>=26,<27",
     "pydantic>=2.10,<3",
-    "pyte>=0.8.2",
     "pyyaml>=6",
     "rich>=13",
     "xxhash>=3.5",
