@@ -58,8 +58,10 @@ class Stage:
         return f"{self.name}: {self.seconds:.1f} s, {words}"
 
 
-def workload_lake(workload: pathlib.Path, lake: pathlib.Path, engine: EngineSettings | None = None) -> Lake:
-    """A lake in the folder `lake` that reads the workload's files where they lie."""
+def workload_lake(
+    workload: pathlib.Path, lake: pathlib.Path, engine: EngineSettings | None = None, **settings: Any
+) -> Lake:
+    """A lake in the folder `lake` that reads the workload's files where they lie; other settings as Settings has them."""
     feeds = (
         Feed("cloudtrail", "cloudtrail", str(workload.absolute() / "trail")),
         Feed("cloudwatch", "cloudwatch", str(workload.absolute() / "firehose"), {"session": (SESSION_GROUP,)}),
@@ -71,6 +73,7 @@ def workload_lake(workload: pathlib.Path, lake: pathlib.Path, engine: EngineSett
             catalog_path=lake.absolute() / "catalog.db",
             feeds=feeds,
             engine=engine or EngineSettings(),
+            **settings,
         )
     )
 
@@ -103,7 +106,7 @@ def find_differences(lake: Lake, truth: Truth) -> list[str]:
     trail, keystrokes = _entries(lake, TRAIL), _entries(lake, KEYSTROKES)
     return [
         *_coverage_differences(lake),
-        *_event_differences(lake, truth),
+        *event_differences(lake, truth),
         *_accounting_differences(truth, trail, keystrokes),
         *_session_differences(lake, truth),
         *_orphan_differences(lake, truth),
@@ -134,7 +137,8 @@ def _coverage_differences(lake: Lake) -> Iterator[str]:
             yield from _differing(f"{table} {version.day}: landed of the source", facts["expected"], facts["landed"])
 
 
-def _event_differences(lake: Lake, truth: Truth) -> Iterator[str]:
+def event_differences(lake: Lake, truth: Truth) -> Iterator[str]:
+    """Where the CloudTrail rows disagree with the truth: by day, by name, by account and region, and events twice."""
     days = _counts(lake, f"SELECT CAST(eventday AS VARCHAR), count(*) FROM {TRAIL} GROUP BY 1")
     yield from _differing_counts("events of", truth["events"], days)
     names = _counts(lake, f"SELECT concat(eventsource, ':', eventname), count(*) FROM {TRAIL} GROUP BY 1")

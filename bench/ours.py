@@ -1,0 +1,204 @@
+"""Log Lake on one made workload: each measurement in a process of its own, held against the truth before it counts.
+
+    python -m bench.ours NAME WORKLOAD
+
+prints one line of JSON. The clock runs over a whole materialisation: listing, planning, reading, decoding,
+deduplication, sorting, ORC, manifest, audit with its recount, publication. Started by bench.run.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bench.compare import Truth, event_differences, read_truth, workload_lake
+from bench.peers import NEEDLE, events_of
+from loglake_dagster.engines.lake import Lake
+from loglake_dagster.engines.planning import plan_readready
+from loglake_dagster.engines.query import run_query
+from loglake_dagster.engines.readready import ReadreadyResult, materialize_readready
+from loglake_dagster.lake.controls import Controls, Rule
+from loglake_dagster.lake.partition import ONE_DAY, parse_day
+from loglake_dagster.lake.settings import OrcSettings
+from loglake_dagster.lake.source import Wanted
+from loglake_dagster.sources.cloudtrail import SOURCE, TABLE
+
+FIVE = 5
+INCREMENT_SHARE = 0.01
+ONE_SESSION = f"SELECT eventtime, eventid FROM {TABLE.name} WHERE eventname = 'StartSession' AND eventday = DATE '{{day}}'"
+Measured = dict[str, Any]
+
+
+def day_of(truth: Truth) -> dt.date:
+    """The workload's day."""
+    return parse_day(min(truth["events"]))
+
+
+def needle(workload: pathlib.Path, truth: Truth) -> Measured:
+    """Three event names are kept, and every event is counted exactly."""
+    with _lake(workload, controls=Controls(event_names=Rule(allow=NEEDLE))) as lake:
+        result = _materialize(lake, truth)
+        names = {name: count for name, count in truth["names"].items() if name.partition(":")[2] in NEEDLE}
+        found = _counts(lake, f"SELECT concat(eventsource, ':', eventname), count(*) FROM {TABLE.name} GROUP BY 1")
+        _expect("rows by name", names, found)
+        _expect("events found", events_of(truth), result.manifest.totals.found)
+        return _measured(result)
+
+
+def day(workload: pathlib.Path, truth: Truth, compression: str = "zlib") -> Measured:
+    """Every event of the day with all its columns."""
+    with _lake(workload, orc=OrcSettings(compression)) as lake:
+        result = _materialize(lake, truth)
+        differences = list(event_differences(lake, truth))
+        _expect("differences", [], differences[:5])
+        _expect("duplicates", truth["duplicate_events"], result.manifest.totals.duplicate)
+        return {**_measured(result), "bytes": result.manifest.bytes, "rows": result.manifest.rows}
+
+
+def day_zstd(workload: pathlib.Path, truth: Truth) -> Measured:
+    """The same with zstd."""
+    return day(workload, truth, "zstd")
+
+
+def five_accounts(workload: pathlib.Path, truth: Truth) -> Measured:
+    """Five of the accounts, told apart by their files' names: the others' files are never opened."""
+    trail = workload / "trail"
+    accounts = tuple(sorted({path.name.split("_")[0] for path in trail.rglob("*.json.gz")})[:FIVE])
+    sizes = {path: path.stat().st_size for path in trail.rglob("*.json.gz")}
+    share = sum(size for path, size in sizes.items() if path.name.startswith(accounts)) / sum(sizes.values())
+    with _lake(workload, controls=Controls(accounts=Rule(allow=accounts))) as lake:
+        result = _materialize(lake, truth)
+        found = _counts(lake, f"SELECT recipientaccountid, count(*) FROM {TABLE.name} GROUP BY 1")
+        _expect("accounts", sorted(accounts), sorted(found))
+        return {**_measured(result), "share_of_bytes": share}
+
+
+def increment(workload: pathlib.Path, truth: Truth) -> Measured:
+    """One file in a hundred arrives after the others; the clock runs over the run that reads them."""
+    with tempfile.TemporaryDirectory(dir=workload.parent, prefix="loglake-bench-") as folder:
+        copy = pathlib.Path(folder, "workload")
+        shutil.copytree(workload / "trail", copy / "trail", copy_function=os.link)
+        (copy / "firehose").mkdir()
+        files = sorted((copy / "trail").rglob("*.json.gz"))
+        late = files[:: round(1 / INCREMENT_SHARE)]
+        for path in late:
+            path.rename(pathlib.Path(folder, path.name))
+        lake = workload_lake(copy, pathlib.Path(folder, "lake"))
+        whole = _materialize(lake, truth)
+        for path in late:
+            pathlib.Path(folder, path.name).rename(path)
+        result = _materialize(lake, truth)
+        _expect("objects read", len(late), result.objects_read)
+        _expect("differences", [], list(event_differences(lake, truth))[:5])
+        return {**_measured(result), "whole_seconds": whole.seconds, "share_of_whole": result.seconds / whole.seconds}
+
+
+def plan(workload: pathlib.Path, truth: Truth) -> Measured:
+    """Listing and planning alone: objects a second."""
+    with _lake(workload) as lake:
+        started = time.perf_counter()
+        planned = plan_readready(lake, SOURCE, day_of(truth))
+        seconds = time.perf_counter() - started
+    return {"seconds": seconds, "objects": len(planned.unread), "objects_per_s": len(planned.unread) / seconds}
+
+
+def decode(workload: pathlib.Path, truth: Truth) -> Measured:
+    """Decoding alone, one process, bytes already in memory: inflate, parse, columns."""
+    files = sorted((workload / "trail").rglob("*.json.gz"))
+    data = [path.read_bytes() for path in files]
+    started = time.perf_counter()
+    found = 0
+    for first in range(0, len(data), 500):
+        decoded = SOURCE.decode(data[first : first + 500], Wanted(), 1 << 30)
+        found += sum(account.found for account in decoded.objects)
+    seconds = time.perf_counter() - started
+    _expect("events found", events_of(truth), found)
+    return {"seconds": seconds, "objects": len(files)}
+
+
+def query(workload: pathlib.Path, truth: Truth) -> Measured:
+    """The needle asked of the finished table, in a process that has read nothing of it yet."""
+    with _lake(workload) as lake:
+        _materialize(lake, truth)
+        told = subprocess.run(
+            [sys.executable, "-m", "bench.ours", "ask", str(workload), lake.settings.lake],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    asked: Measured = json.loads(told.stdout)
+    wanted = truth["names"].get("ssm.amazonaws.com:StartSession", 0) + truth["names"].get("athena.amazonaws.com:StartSession", 0)
+    _expect("StartSession rows", wanted, asked["rows"])
+    return asked
+
+
+def ask(workload: pathlib.Path, truth: Truth, folder: str) -> Measured:
+    """The question alone, of a lake that is there."""
+    lake = workload_lake(workload, pathlib.Path(folder))
+    started = time.perf_counter()
+    rows = run_query(lake, ONE_SESSION.format(day=day_of(truth))).num_rows
+    return {"seconds": time.perf_counter() - started, "rows": rows}
+
+
+class _lake:  # noqa: N801 (a context manager, used as a function)
+    """A lake in a folder beside the workload, on the same disk, gone afterwards."""
+
+    def __init__(self, workload: pathlib.Path, **settings: Any) -> None:
+        self._folder = tempfile.TemporaryDirectory(dir=workload.parent, prefix="loglake-bench-")
+        self._lake = workload_lake(workload, pathlib.Path(self._folder.name), **settings)
+
+    def __enter__(self) -> Lake:
+        return self._lake
+
+    def __exit__(self, *_error: object) -> None:
+        self._folder.cleanup()
+
+
+def _materialize(lake: Lake, truth: Truth) -> ReadreadyResult:
+    result = materialize_readready(lake, SOURCE, day_of(truth))
+    result.raise_if_refused()
+    return result
+
+
+def _measured(result: ReadreadyResult) -> Measured:
+    return {"seconds": result.seconds, "objects": result.objects_read}
+
+
+def _counts(lake: Lake, sql: str) -> dict[str, int]:
+    return dict(tuple(row.values()) for row in run_query(lake, sql).to_pylist())
+
+
+def _expect(what: str, expected: object, found: object) -> None:
+    if expected != found:
+        raise SystemExit(f"{what}: expected {expected}, found {found}")
+
+
+OURS: dict[str, Callable[..., Measured]] = {
+    "needle": needle,
+    "day": day,
+    "day zstd": day_zstd,
+    "five accounts": five_accounts,
+    "increment": increment,
+    "plan": plan,
+    "decode": decode,
+    "query": query,
+    "ask": ask,
+}
+
+
+def main() -> None:
+    name, workload = sys.argv[1], pathlib.Path(sys.argv[2])
+    truth = read_truth(workload)
+    done = OURS[name](workload, truth, *sys.argv[3:])
+    print(json.dumps({"what": name, "events": events_of(truth), **done}))
+
+
+if __name__ == "__main__":
+    main()
