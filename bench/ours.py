@@ -34,7 +34,9 @@ from loglake_dagster.sources.cloudtrail import SOURCE, TABLE
 
 FIVE = 5
 INCREMENT_SHARE = 0.01
-ONE_SESSION = f"SELECT eventtime, eventid FROM {TABLE.name} WHERE eventname = 'StartSession' AND eventday = DATE '{{day}}'"
+ONE_SESSION = (
+    f"SELECT eventtime, eventid FROM {TABLE.name} WHERE eventname = 'StartSession' AND eventday = DATE '{{day}}'"
+)
 Measured = dict[str, Any]
 
 
@@ -134,7 +136,9 @@ def query(workload: pathlib.Path, truth: Truth) -> Measured:
             capture_output=True, text=True, check=True,
         )  # fmt: skip
     asked: Measured = json.loads(told.stdout)
-    wanted = truth["names"].get("ssm.amazonaws.com:StartSession", 0) + truth["names"].get("athena.amazonaws.com:StartSession", 0)
+    wanted = truth["names"].get("ssm.amazonaws.com:StartSession", 0) + truth["names"].get(
+        "athena.amazonaws.com:StartSession", 0
+    )
     _expect("StartSession rows", wanted, asked["rows"])
     return asked
 

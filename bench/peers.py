@@ -105,7 +105,9 @@ def duckdb_day(workload: pathlib.Path, truth: Truth) -> dict[str, Any]:
 
 def _records(workload: pathlib.Path, columns: str) -> str:
     place = str(workload / "trail").replace("'", "''")
-    source = f"read_json('{place}/**/*.json.gz', maximum_object_size=67108864, columns={{'Records': 'STRUCT({columns})[]'}})"
+    source = (
+        f"read_json('{place}/**/*.json.gz', maximum_object_size=67108864, columns={{'Records': 'STRUCT({columns})[]'}})"
+    )
     return f"FROM (SELECT unnest(Records) AS r FROM {source})"
 
 

@@ -309,17 +309,28 @@ def _overlap(uri: str, other: str) -> bool:
     return one.startswith(two) or two.startswith(one)
 
 
+def _share_objects(one: Feed, other: Feed) -> bool:
+    """Whether two feeds of a source see the same objects."""
+    outer, inner = sorted((one.uri.rstrip("/"), other.uri.rstrip("/")), key=len)
+    if not _overlap(outer, inner):
+        return False
+    below = inner.removeprefix(outer).lstrip("/")
+    descend = source_named(one.source).descend
+    return not (below and descend(f"{below}/", frozenset(), Controls()).ignored)
+
+
 def _refuse_shared_folders(
     path: Path, lake: str, feeds: tuple[Feed, ...], lines: Mapping[tuple[Any, ...], int]
 ) -> None:
     """Raw and readready never share a folder: a lake inside a feed would be read as its own source. An object belongs
-    to one feed of its source: of two that see it, one would have its settings passed over."""
+    to one feed of its source: of two that see it, one would have its settings passed over. A folder that a feed passes
+    over (Firehose's error output) may be a feed's own."""
     for place, feed in enumerate(feeds):
         words = ""
         if _overlap(lake, feed.uri):
             words = f"expected a place outside the lake, got {feed.uri} (the lake is {lake})"
         for other in feeds[:place]:
-            if not words and feed.source == other.source and _overlap(feed.uri, other.uri):
+            if not words and feed.source == other.source and _share_objects(feed, other):
                 words = f"expected a place that no other {feed.source} feed reads, got {feed.uri} "
                 words += f"(feed {other.name} reads {other.uri})"
         if words:

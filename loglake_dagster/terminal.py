@@ -199,6 +199,10 @@ def _details(one: TableStatus) -> Iterator[RenderableType]:
     if one.rejects:
         lines = [[_uri(r["object"]), r["ordinal"], r["path"], r["expected"], r["got"]] for r in one.rejects]
         yield from _first(f"{of}: rejected", ["object", "record", "path", "expected", "got"], lines)
+    if one.ignored or one.refused:
+        refused = [[f"refused by controls.{name}", count] for name, count in one.refused.items()]
+        rows = [*([reason, count] for reason, count in one.ignored.items()), *refused]
+        yield Grid(f"{of}: keys and folders that were not read", ["why", "keys"], rows)
 
 
 def _account(of: str, totals: Totals) -> Group:

@@ -1,5 +1,6 @@
 """Objects as AWS delivers them, made in a line, and what a decode of one says."""
 
+import base64
 import datetime as dt
 import gzip
 import json
@@ -15,6 +16,7 @@ TIME = "2026-03-02T01:02:03Z"
 TIME_MS = 1_772_413_323_000
 ACCOUNT = "111122223333"
 LIMIT = 1 << 26
+ERROR_OUTPUT = "Firehose error output ({}): in no table until a feed of its own reads the folder, see docs/running.md"
 JSON = Any
 Row = dict[str, Any]
 
@@ -54,6 +56,12 @@ def document(*events: JSON, **fields: JSON) -> bytes:
     }
     texts = [one if isinstance(one, bytes) else compact(one) for one in events]
     return compact(head)[:-1] + b',"logEvents":[' + b",".join(texts) + b"]}"
+
+
+def error_line(record: bytes, **fields: JSON) -> bytes:
+    """A line of Firehose's error output about a record."""
+    head = {"attemptsMade": 4, "errorCode": "Lambda.FunctionError", "rawData": base64.b64encode(record).decode()}
+    return compact({**head, **fields}) + b"\n"
 
 
 def compact(value: JSON) -> bytes:

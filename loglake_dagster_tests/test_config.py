@@ -244,6 +244,27 @@ def test_a_mistake_is_one_line_that_names_place_value_and_what_is_accepted(file,
     assert mistake(file, SOUND + added) == f"loglake.yaml:{message}"
 
 
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        ("s3://bucket/firehose", "s3://bucket/firehose/processing-failed/"),
+        ("s3://bucket", "s3://bucket/firehose/errors/processing-failed2026"),
+        ("./landing", "./landing/decompression-failed/"),
+    ],
+)
+def test_a_folder_that_a_feed_passes_over_may_be_a_feeds_own(file, outer, inner):
+    feeds = [f"- {{source: cloudwatch, uri: {uri}}}\n" for uri in (outer, inner)]
+    for order in (feeds, feeds[::-1]):
+        settings = settings_of(file, f"lake: ./lake\nfeeds:\n{''.join(order)}")
+        assert [feed.name for feed in settings.feeds] == ["cloudwatch", "cloudwatch-2"]
+    assert "expected a place that no other cloudwatch feed reads" in mistake(
+        file, f"lake: ./lake\nfeeds:\n{feeds[0]}{feeds[1].replace('-failed', '-done')}"
+    )
+    assert "expected a place that no other cloudwatch feed reads" in mistake(
+        file, f"lake: ./lake\nfeeds:\n{feeds[1]}{feeds[1]}"
+    )
+
+
 def test_the_only_feed_is_judged_by_its_own_mistake(file):
     """A list of one wrong feed once counted as an empty list."""
     text = "lake: ./lake\nfeeds:\n- {source: cloudtrial, uri: x}\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from loglake_dagster.engines.lake import Lake
@@ -21,10 +21,11 @@ FACTS = ("rows", "bytes", "content_hash", "coverage", "landed", "expected", "sta
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """A published version of a table's day. `coverage` is what its audit measured; accounts, missing objects and
-    rejects are filled in only when a single day is asked for. `statuses` are the sessions by keystroke status.
-    From `settles` on, the end of the day's horizon, no more events of it are waited for; `late` is the number of
-    objects with late events that the version does not hold yet; `is_settled` says that neither is to come."""
+    """A published version of a table's day. `coverage` is what its audit measured; accounts, missing objects, rejects
+    and what was passed over (`ignored` by reason, `refused` by control) are filled in only when a single day is asked
+    for. `statuses` are the sessions by keystroke status. From `settles` on, the end of the day's horizon, no more
+    events of it are waited for; `late` is the number of objects with late events that the version does not hold yet;
+    `is_settled` says that neither is to come."""
 
     table: str
     day: dt.date
@@ -45,6 +46,8 @@ class TableStatus:
     accounts: Sequence[CoverageRow] = ()
     missing: Sequence[Missing] = ()
     rejects: Sequence[Mapping[str, Any]] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
 
     def as_facts(self) -> dict[str, Any]:
         """The same as plain values for JSON; records of rejects are left out, they are in the rejects file."""
@@ -84,4 +87,6 @@ def _details(lake: Lake, table: str, day: dt.date, version: str) -> dict[str, An
         "accounts": coverage.rows,
         "missing": coverage.missing,
         "rejects": folder.read_rejects(manifest.reject_files),
+        "ignored": manifest.ignored,
+        "refused": manifest.refused,
     }

@@ -1,7 +1,8 @@
 """CloudWatch Logs subscription documents to rows: one Firehose object holds many, of many log groups.
 
 A document is `{messageType, owner, logGroup, logStream, subscriptionFilters, logEvents: [...]}`, see docs/formats.md
-4.1; the records counted are its log events. A text that is no such document counts as one record and becomes a reject.
+4.1; the records counted are its log events. A line of Firehose's error output (4.4) stands for the documents of its
+original record. Any other text counts as one record and becomes a reject.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from loglake_dagster.errors import ObjectError, RecordError, quote
-from loglake_dagster.kernels.frame import Span, array_of_member, split_documents, split_elements
+from loglake_dagster.kernels.error_output import MARK, original_texts
+from loglake_dagster.kernels.frame import Span, array_of_member, split_documents, split_elements, split_lines
 from loglake_dagster.kernels.framing import UNFORESEEN
 from loglake_dagster.kernels.inflate import inflate
 from loglake_dagster.kernels.session_id import split_session_id
@@ -122,7 +124,7 @@ def decode_documents(objects: Iterable[bytes | ObjectError], wanted: Wanted, lim
             inflated = inflate(data, limit_bytes)
             account.damage = inflated.damage
             for text in inflated.texts:
-                for document in _documents(text, account):
+                for document in _documents(text, account, limit_bytes):
                     _add(draft, document, place, groups, account)
                 if len(draft.times) >= BATCH_EVENTS:
                     tables.append(draft.table())
@@ -167,22 +169,38 @@ class LogGroups:
         return (None if is_kept else "log_groups"), role
 
 
-def _documents(text: bytes, account: ObjectAccount) -> Iterator[Document]:
-    """The documents of an inflated text; what is none, is a reject. Control messages are documents here too."""
+def _documents(text: bytes, account: ObjectAccount, limit_bytes: int | None) -> Iterator[Document]:
+    """The documents of an inflated text; what is none, is a reject. Control messages are documents here too. Without a
+    limit no line of error output is looked into: an original record holds none."""
     try:
         yield _read(text)
         return
     except UNFORESEEN:
         pass
-    for span in split_documents(text):
+    for span in split_lines(text) if MARK in text else split_documents(text):
         piece = span.of(text)
         try:
-            yield read_document(piece)
-        except UNFORESEEN as error:
-            account.rejects.append(Reject.of(account.found, _no_document(error, piece, span), piece))
+            yield from _documents_of(piece, span, account, limit_bytes)
+        except RecordError as error:
+            account.rejects.append(Reject.of(account.found, error, piece))
             account.found += 1
             if not span.is_whole:
                 account.damage = account.damage or Damage("the text ends inside a document", 0.0)
+
+
+def _documents_of(piece: bytes, span: Span, account: ObjectAccount, limit_bytes: int | None) -> list[Document]:
+    """The document that a piece is, or those of the original record that it holds; RecordError if it is neither."""
+    try:
+        return [read_document(piece)]
+    except UNFORESEEN as error:
+        texts = None if limit_bytes is None else original_texts(piece, limit_bytes)
+        if texts is None:
+            raise _no_document(error, piece, span) from None
+    found = account.found
+    documents = [document for text in texts for document in _documents(text, account, None)]
+    if not documents and account.found == found:
+        raise RecordError("$.rawData", "a CloudWatch Logs document", "nothing")
+    return documents
 
 
 def _read(piece: bytes) -> Document:

@@ -36,7 +36,7 @@ def parse_key(key: str) -> SourceKey | IgnoredKey:
     if not name:
         return IgnoredKey("folder marker")
     if error := _ERRORS.search(folder):
-        return IgnoredKey(f"Firehose error output ({error[1]})")
+        return IgnoredKey(_error_output(error[1]))
     time = _delivery_time(name)
     day_folder = _day_folder(folder)
     if day_folder is not None:
@@ -73,8 +73,13 @@ def descend(folder: str, days: frozenset[dt.date], controls: Controls) -> Descen
     `retail2020/` may be the year 2020 or a prefix, and one call tells."""
     del controls  # a Firehose key names neither account nor region
     if error := _ERRORS.search(folder):
-        return Descent(ignored=f"Firehose error output ({error[1]})")
+        return Descent(ignored=_error_output(error[1]))
     return Descent((folder,) if _may_hold(folder, days) else ())
+
+
+def _error_output(kind: str) -> str:
+    """Why error output is passed over, and what to do about it. A feed whose root is such a folder reads it."""
+    return f"Firehose error output ({kind}): in no table until a feed of its own reads the folder, see docs/running.md"
 
 
 def _may_hold(folder: str, days: frozenset[dt.date]) -> bool:

@@ -5,7 +5,10 @@ Formats: docs/formats.md 4 (payload 4.1, bytes 4.2, keys 4.3) and 3.4, 3.5 for t
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+from collections.abc import Iterator
+from typing import Any
 
 from loglake_dagster.kernels.documents import SESSION_ROLE, LogGroups, decode_documents
 from loglake_dagster.kernels.firehose_key import LEAD, descend, parse_key
@@ -66,7 +69,7 @@ def recount(data: bytes, wanted: Wanted) -> Recount:
     """The audit's own count, by the plain gzip and json modules; an error for what they do not take as it stands."""
     groups = LogGroups(wanted)
     found, days = 0, dict[dt.date, int]()
-    for document in plain_documents(data):
+    for document in _plain_subscriptions(data):
         said = [document["messageType"], *(document.get(name, "") for name in ("owner", "logGroup", "logStream"))]
         events = document.get("logEvents", [])
         if not (isinstance(events, list) and all(isinstance(text, str) for text in said)):
@@ -80,6 +83,18 @@ def recount(data: bytes, wanted: Wanted) -> Recount:
             day = dt.datetime.fromtimestamp(int(event["timestamp"]) / 1000, UTC).date()
             days[day] = days.get(day, 0) + 1
     return Recount(found, days)
+
+
+def _plain_subscriptions(data: bytes) -> Iterator[Any]:
+    """The documents of an object, those inside lines of error output too."""
+    for document in plain_documents(data):
+        if "rawData" in document and "messageType" not in document:
+            originals = list(plain_documents(base64.b64decode(document["rawData"], validate=True)))
+            if not originals:
+                raise ValueError("a line of error output that holds nothing")
+            yield from originals
+        else:
+            yield document
 
 
 SOURCE = Source(

@@ -17,7 +17,7 @@ from loglake_dagster.io.store import LocalStore, S3Store
 from loglake_dagster.lake.controls import Controls, Rule
 from loglake_dagster.lake.source import IgnoredKey, Listed
 from loglake_dagster.sources import cloudtrail, cloudwatch
-from loglake_dagster_tests.made import DAY
+from loglake_dagster_tests.made import DAY, ERROR_OUTPUT
 
 NEXT = DAY + dt.timedelta(days=1)
 TRAIL = "AWSLogs/o-exampleorg1"
@@ -168,8 +168,8 @@ def test_firehoses_error_output_is_counted_and_not_entered(store):
     listing = list_feed(store, cloudwatch.SOURCE, frozenset([DAY]), OPEN)
     assert keys_of(listing) == [firehose_key()]
     assert listing.ignored == {
-        "Firehose error output (processing-failed)": 1,
-        "Firehose error output (splunk-failed)": 1,
+        ERROR_OUTPUT.format("processing-failed"): 1,
+        ERROR_OUTPUT.format("splunk-failed"): 1,
     }
 
 

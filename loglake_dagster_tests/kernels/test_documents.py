@@ -13,7 +13,17 @@ from loglake_dagster.kernels.documents import LogGroups, decode_documents
 from loglake_dagster.lake.controls import Controls, Rule
 from loglake_dagster.lake.source import Damage, Reject, Wanted
 from loglake_dagster_tests.kernels.shapes import ANY_JSON
-from loglake_dagster_tests.made import ACCOUNT, LIMIT, TIME_MS, compact, document, log_event, member, values
+from loglake_dagster_tests.made import (
+    ACCOUNT,
+    LIMIT,
+    TIME_MS,
+    compact,
+    document,
+    error_line,
+    log_event,
+    member,
+    values,
+)
 
 SESSION = "ana@example.com-t59j8gpq2ta8hniozstbnphqs8"
 TIME = dt.datetime(2026, 3, 2, 1, 2, 3)
@@ -289,3 +299,71 @@ def test_a_truncated_last_member_keeps_the_documents_before_the_cut():
     assert [row["message"] for row in rows][:3] == ["first", "0", "1"]
     assert account.damage == Damage("truncated gzip", 0.0)
     assert len(account.rejects) == 1
+
+
+# -- error output -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        member,
+        bytes,
+        lambda text: member(member(text)),
+        lambda text: member(text)[:-8] + member(text)[-8:] + b"\0\n",
+        lambda text: text + b"\n",
+    ],
+    ids=["gzip", "plain", "gzip twice", "padded", "line"],
+)
+def test_a_line_of_error_output_stands_for_the_documents_of_its_original_record(pack):
+    lines = [error_line(pack(document(log_event("a")) + document(log_event("b")))), error_line(pack(document()))]
+    rows, account = decode_one(b"".join(lines) + document(log_event("c")))
+    assert [(row["source_ordinal"], row["message"]) for row in rows] == [(0, "a"), (1, "b"), (2, "c")]
+    assert (account.rejects, account.damage, account.error) == ([], None, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "got"),
+    [
+        (error_line(b"", rawData="no base64"), "text that is no base64"),
+        (error_line(b"", rawData="caf\u00e9"), "text that is no base64"),
+        (error_line(b"", rawData=None), "another JSON value"),
+        (error_line(b"", rawData=["H4sI"]), "another JSON value"),
+        (error_line(b""), "empty object (0 bytes)"),
+        (error_line(member(document(log_event()))[:-9]), "truncated gzip"),
+        (error_line(b"\x1f\x8b\x08 and no more of it"), "corrupt gzip (invalid deflate block found)"),
+        (error_line(member(b"a" * (LIMIT + 1))), "inflates to more than the limit (max_object_bytes)"),
+        (error_line(member(b"")), "nothing"),
+        (error_line(b" \n "), "nothing"),
+    ],
+)
+def test_a_line_without_a_sound_original_record_is_a_reject_as_it_stands(line, got):
+    rows, account = decode_one(error_line(document(log_event("a"))) + line + error_line(document(log_event("c"))))
+    assert [(row["source_ordinal"], row["message"]) for row in rows] == [(0, "a"), (2, "c")]
+    (reject,) = account.rejects
+    assert (reject.ordinal, reject.path, reject.got) == (1, "$.rawData", got)
+    assert reject.record == line.rstrip()
+
+
+def test_an_original_record_that_is_no_document_is_a_reject_and_is_not_looked_into_again():
+    nested = error_line(member(document(log_event("inner")))).rstrip()
+    rows, account = decode_one(error_line(b"words that somebody put") + error_line(member(nested)))
+    assert rows == []
+    assert [(one.ordinal, one.expected, one.record) for one in account.rejects] == [
+        (0, NOT_A_DOCUMENT, b"words that somebody put"),
+        (1, NOT_A_DOCUMENT, nested),
+    ]
+
+
+def test_a_broken_line_of_error_output_costs_itself():
+    lines = [error_line(member(document(log_event(name)))) for name in "abc"]
+    rows, account = decode_one(lines[0] + lines[1][:-20] + b"\n" + lines[2])
+    assert [row["message"] for row in rows] == ["a", "c"]
+    assert [reject.record for reject in account.rejects] == [lines[1][:-20] + b"\n"]
+
+
+@given(st.dictionaries(st.sampled_from(["rawData", "messageType", "logEvents", "errorCode"]), ANY_JSON))
+def test_any_json_in_place_of_any_field_of_a_line_never_raises(fields):
+    rows, account = decode_one(error_line(document(log_event("a")), **fields) + document(log_event("next")))
+    assert account.error is None
+    assert [row["message"] for row in rows][-1] == "next"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from loglake_dagster.kernels.firehose_key import descend, parse_key
 from loglake_dagster.lake.controls import Controls
 from loglake_dagster.lake.source import Descent, IgnoredKey, SourceKey
+from loglake_dagster_tests.made import ERROR_OUTPUT
 
 DAY, UTC = dt.date(2026, 3, 2), dt.timezone.utc
 AT = dt.datetime(2026, 3, 2, 1, 5, 7, tzinfo=UTC)
@@ -46,8 +47,8 @@ def test_a_name_of_another_kind_has_the_folders_day_and_no_time():
         ("2026/03/02/01/", "folder marker"),
         ("readme.txt", "no date in the key"),
         ("2026/13/02/01/readme.txt", "no date in the key"),
-        (f"processing-failed/2026/03/02/01/{NAME}", "Firehose error output (processing-failed)"),
-        (f"logs/errors-format-conversion-failed2026/03/02/{NAME}", "Firehose error output (format-conversion-failed)"),
+        (f"processing-failed/2026/03/02/01/{NAME}", ERROR_OUTPUT.format("processing-failed")),
+        (f"logs/errors-format-conversion-failed2026/03/02/{NAME}", ERROR_OUTPUT.format("format-conversion-failed")),
     ],
 )
 def test_keys_of_other_kinds_are_ignored_for_a_reason(key, reason):
@@ -68,7 +69,22 @@ def test_folders_of_other_dates_are_not_entered(folder, is_entered):
 
 def test_error_output_is_counted_and_not_entered():
     ignored = descend("logs/splunk-failed/", frozenset({DAY}), Controls())
-    assert ignored == Descent(ignored="Firehose error output (splunk-failed)")
+    assert ignored == Descent(ignored=ERROR_OUTPUT.format("splunk-failed"))
+
+
+@pytest.mark.parametrize(
+    ("key", "prefix", "folder"),
+    [
+        (f"2026/03/02/01/{NAME}", "", "2026/03/02/"),
+        (f"03/02/01/{NAME}", "03/02/01/", "03/02/01/"),
+        (f"061/01/{NAME}", "061/01/", "061/01/"),
+    ],
+)
+def test_below_a_feed_that_is_an_error_folder_itself_keys_are_read_like_others(key, prefix, folder):
+    """The root `.../processing-failed/`, or `.../processing-failed2026/`, below which the year is not said again."""
+    assert parse_key(key) == SourceKey(DAY, AT, None, None, (prefix, "2026-03-02"), folder)
+    on_the_way = [key[: n + 1] for n, letter in enumerate(key) if letter == "/"]
+    assert all(descend(one, frozenset({DAY}), Controls()) == Descent((one,)) for one in on_the_way)
 
 
 @given(st.text(max_size=40))

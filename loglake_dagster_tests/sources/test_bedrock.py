@@ -26,6 +26,7 @@ from loglake_dagster_tests.kernels.shapes import ANY_JSON
 from loglake_dagster_tests.made import (
     ACCOUNT,
     DAY,
+    ERROR_OUTPUT,
     LIMIT,
     TIME,
     compact,
@@ -265,7 +266,7 @@ DENIED = Controls(accounts=Rule(deny=("4444*",)), regions=Rule(deny=("us-gov-*",
         (REGION.replace("us-east-1", "us-gov-east-1"), Descent(refused="regions")),
         ("2026/03/02/", Descent(("2026/03/02/",))),
         ("2026/03/03/", Descent()),
-        ("processing-failed/", Descent(ignored="Firehose error output (processing-failed)")),
+        ("processing-failed/", Descent(ignored=ERROR_OUTPUT.format("processing-failed"))),
     ],
 )
 def test_only_folders_that_can_hold_records_of_the_day_are_entered(folder, descent):

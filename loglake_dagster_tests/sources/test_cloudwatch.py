@@ -8,12 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loglake_dagster.engines.readready import materialize_readready
 from loglake_dagster.lake.controls import Controls, Rule
 from loglake_dagster.lake.partition import UTC
 from loglake_dagster.lake.source import Descent, Wanted
 from loglake_dagster.sources.cloudwatch import SOURCE, descend, parse_key, recount
+from loglake_dagster_tests.engines.deliveries import put
+from loglake_dagster_tests.engines.made_lake import accounted, firehose_of, made_lake, published
 from loglake_dagster_tests.kernels.shapes import ANY_JSON
-from loglake_dagster_tests.made import TIME_MS, compact, decode_one, document, log_event, member, values
+from loglake_dagster_tests.made import (
+    DAY,
+    ERROR_OUTPUT,
+    TIME_MS,
+    compact,
+    decode_one,
+    document,
+    error_line,
+    log_event,
+    member,
+    values,
+)
 
 OTEL = Path(__file__).parents[1] / "golden/cloudwatch/otel"
 LANDING = Path(__file__).parents[2] / "examples/sample_day/landing/firehose"
@@ -81,7 +95,7 @@ def test_a_listing_enters_what_may_hold_the_asked_days(folder, is_entered):
 
 
 def test_a_listing_does_not_enter_firehoses_error_output():
-    expected = Descent(ignored="Firehose error output (processing-failed)")
+    expected = Descent(ignored=ERROR_OUTPUT.format("processing-failed"))
     assert descend("errors/processing-failed2026/", DAYS, Controls()) == expected
 
 
@@ -221,6 +235,8 @@ PACKINGS = {
     "members": lambda documents: b"".join(map(member, documents)),
     "members and newlines": lambda documents: b"\n".join(map(member, documents)),
     "members in a member": lambda documents: member(b"".join(map(member, documents))),
+    "error output": lambda documents: b"".join(error_line(member(one)) for one in documents),
+    "error output in a member": lambda documents: member(b"".join(map(error_line, documents))),
 }
 
 
@@ -271,6 +287,17 @@ def test_the_audits_own_count_never_contradicts_a_right_decode(documents, wanted
     landed = counts_of(rows)
     for day in {*landed, *counted.wanted_by_day}:
         assert landed.get(day, 0) <= counted.wanted_by_day.get(day, 0) <= landed.get(day, 0) + len(account.rejects)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".parquet", ".zip", ".json.snappy", ".log.old"])
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_suffix_says_nothing_of_the_bytes(tmp_path, packing, suffix):
+    texts = [document(log_event("a", id="1")), document(log_event("b", id="2"), logGroup="/ssm/other")]
+    put(firehose_of(tmp_path) / f"2026/03/02/01/{NAME}{suffix}", PACKINGS[packing](texts))
+    lake = made_lake(tmp_path)
+    result = materialize_readready(lake, SOURCE, DAY)
+    assert (result.is_published, result.audit.recounted, result.audit.not_recounted) == (True, 1, 0)
+    assert accounted(*published(lake, DAY, SOURCE.readready_name)[1].values()) == (2, 1, 0, 1, 0, 0)
 
 
 def test_a_row_keeps_the_message_beside_what_was_taken_from_it():
