@@ -208,6 +208,8 @@ def _read(piece: bytes) -> Document:
     try:
         document = _decode_document(piece)
         if all(is_storable_ms(event.timestamp) for event in document.logEvents):
+            fields = [bytes(event.extractedFields) for event in document.logEvents]
+            b"\n".join(fields).decode()  # msgspec did not look into them
             return document
     except UNFORESEEN:
         pass
@@ -250,6 +252,7 @@ def _any_event(piece: bytes, path: str) -> LogEvent:
     """A log event; a timestamp that is a numeric string is tolerated (docs/formats.md 4.1)."""
     try:
         loose = _decode_loose_event(piece)
+        bytes(loose.extractedFields).decode()
     except UNFORESEEN as error:
         raise RecordError(path, "a log event {id, timestamp in ms, message}", _words(error)) from None
     timestamp = loose.timestamp

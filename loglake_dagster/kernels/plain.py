@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 
 def plain_documents(data: bytes) -> Iterator[Any]:
@@ -15,13 +15,18 @@ def plain_documents(data: bytes) -> Iterator[Any]:
     for an object that is damaged, or framed in a way that they do not know."""
     while data[:2] == b"\x1f\x8b":
         data = gzip.GzipFile(fileobj=io.BytesIO(re.sub(rb"[\n\r \t]+(?=\x1f\x8b\x08)", b"", data))).read()
-    text, position, parse = data.decode(), 0, json.JSONDecoder().raw_decode
+    text, position, parse = data.decode(), 0, json.JSONDecoder(parse_constant=_refuse).raw_decode
     while position < len(text):
         if text[position] in " \r\n\t,\0":
             position += 1
             continue
         document, position = parse(text, position)
         yield document
+
+
+def _refuse(name: str) -> NoReturn:
+    """NaN and its like are no JSON: what the decoders make of a text around them is not for plain code to say."""
+    raise ValueError(f"{name} is no JSON")
 
 
 def plain_member(members: dict[str, Any], name: str) -> Any:

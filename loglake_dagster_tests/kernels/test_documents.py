@@ -156,6 +156,10 @@ def test_forms_of_events_that_are_tolerated(event, columns):
             "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
         ),
         (
+            b'{"timestamp":1,"message":"m","extractedFields":{"a":"\xff"}}',
+            "'utf-8' codec can't decode byte 0xff in position 6: invalid start byte",
+        ),
+        (
             rb'{"timestamp":1,"message":"\ud800 and more"}',
             "JSON is malformed: unexpected end of escaped utf-16 surrogate pair (byte 32)",
         ),

@@ -22,7 +22,7 @@ def test_values_back_to_back_in_every_form(data):
     assert list(plain_documents(data)) == [{"a": 1}, {"b": 2}]
 
 
-@pytest.mark.parametrize("data", [b"words", b'{"a":', member(b"{}")[:-3], b"\xff"])
+@pytest.mark.parametrize("data", [b"words", b'{"a":', member(b"{}")[:-3], b"\xff", b'{"a":NaN}', b"[-Infinity]"])
 def test_what_is_not_sound_raises(data):
     with pytest.raises((ValueError, EOFError)):
         list(plain_documents(data))
