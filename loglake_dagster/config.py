@@ -74,6 +74,12 @@ def _one_of(names: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
+def _account(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{12}", value):
+        raise ValueError('expected 12 digits in quotes, as "111122223333"')
+    return value
+
+
 SourceName = Annotated[str, BeforeValidator(_source)]
 
 
@@ -105,6 +111,8 @@ class _Feed(_Section):
     uri: Text
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")] | None = None
     log_groups: _LogGroups | None = None
+    account: Annotated[str, BeforeValidator(_account)] | None = None
+    region: Text | None = None
 
 
 class _Catalog(_Section):
@@ -298,8 +306,13 @@ def _feeds(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -> t
         if feed.log_groups is not None and not source_named(feed.source).log_group_roles:
             names = _one_of([source.name for source in SOURCES if source.log_group_roles])
             raise wrong(path, line, f"feeds[{place}].log_groups", f"only a {names} feed has log groups")
+        if (feed.account or feed.region) and not source_named(feed.source).is_placed_by_feed:
+            names = _one_of([source.name for source in SOURCES if source.is_placed_by_feed])
+            key, words = "account" if feed.account else "region", "the others' keys or records say it"
+            raise wrong(path, line, f"feeds[{place}].{key}", f"only for feeds of {names}: {words}")
         roles = feed.log_groups.model_dump() if feed.log_groups else {}
-        feeds[name] = Feed(name, feed.source, _uri(path, ("feeds", place, "uri"), feed.uri, lines), roles)
+        uri = _uri(path, ("feeds", place, "uri"), feed.uri, lines)
+        feeds[name] = Feed(name, feed.source, uri, roles, feed.account, feed.region)
     return tuple(feeds.values())
 
 

@@ -88,10 +88,10 @@ Decode = Callable[..., Decoded]
 
 
 def decode_one(
-    source: Source, data: bytes | ObjectError, wanted: Wanted | None = None
+    source: Source, data: bytes | ObjectError, wanted: Wanted | None = None, of: ObjectEntry | None = None
 ) -> tuple[list[Row], ObjectAccount]:
     """(rows as Python values, account) of one object. Checks what holds for every object: nothing is uncounted."""
-    decoded = source.decode([data], wanted or Wanted(), LIMIT)
+    decoded = source.decode_delivered([data], [of or entry()], wanted or Wanted(), LIMIT)
     (account,) = decoded.objects
     rows = decoded.rows.to_pylist()
     assert account.found == len(rows) + sum(account.filtered.values()) + len(account.rejects)

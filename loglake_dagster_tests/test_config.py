@@ -165,8 +165,8 @@ def test_a_file_that_is_none(file, text, message):
         ("quality: {covrage: 1}", "4: quality.covrage: unknown key; accepted here: coverage, captured, lateness, "
          "horizon, sla_minutes, recount_objects"),
         ("controls: {accounts: {denied: []}}", "4: controls.accounts.denied: unknown key; accepted here: allow, deny"),
-        ("- {source: cloudtrail, url: x}", "4: feeds[1].url: unknown key; accepted here: source, uri, name, log_groups"
-         " (1 more after it)"),
+        ("- {source: cloudtrail, url: x}", "4: feeds[1].url: unknown key; accepted here: source, uri, name, "
+         "log_groups, account, region (1 more after it)"),
         ("- {source: cloudwatch, uri: x, log_groups: {sesion: [x]}}",
          "4: feeds[1].log_groups.sesion: unknown key; accepted here: session"),
         ("quality: {coverage: 7}\nnope: 1", "4: quality.coverage: expected at most 1, got 7 (1 more after it)"),
@@ -222,6 +222,14 @@ def test_a_file_that_is_none(file, text, message):
          "4: feeds[1].name: expected a name of its own, got 'cloudtrail' twice"),
         ("- {source: cloudtrail, uri: x, log_groups: {session: [x]}}",
          "4: feeds[1].log_groups: only a cloudwatch feed has log groups"),
+        ("- {source: cloudtrail, uri: x, account: '111122223333'}",
+         "4: feeds[1].account: only for feeds of ssm_s3: the others' keys or records say it"),
+        ("- {source: cloudwatch, uri: x, region: eu-west-1}",
+         "4: feeds[1].region: only for feeds of ssm_s3: the others' keys or records say it"),
+        ("- {source: ssm_s3, uri: x, account: 111122223333}",
+         '4: feeds[1].account: expected 12 digits in quotes, as "111122223333", got 111122223333'),
+        ("- {source: ssm_s3, uri: x, account: '1111 2222 3333'}",
+         '4: feeds[1].account: expected 12 digits in quotes, as "111122223333", got \'1111 2222 3333\''),
         # places
         ("- {source: cloudtrail, uri: gs://x}",
          "4: feeds[1].uri: expected a path, file:///path or s3://bucket, got 'gs://x'"),
@@ -242,6 +250,18 @@ def test_a_file_that_is_none(file, text, message):
 )  # fmt: skip
 def test_a_mistake_is_one_line_that_names_place_value_and_what_is_accepted(file, added, message):
     assert mistake(file, SOUND + added) == f"loglake.yaml:{message}"
+
+
+def test_the_feed_of_a_log_that_says_no_account_may_say_it(file):
+    settings = settings_of(
+        file,
+        SOUND + "- {source: ssm_s3, uri: a, account: '011122223333', region: eu-west-1}\n- {source: ssm_s3, uri: b}",
+    )
+    assert [(feed.name, feed.account, feed.region) for feed in settings.feeds] == [
+        ("cloudtrail", None, None),
+        ("ssm_s3", "011122223333", "eu-west-1"),
+        ("ssm_s3-2", None, None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,14 @@ DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in PATHS)
 LEAST = {
     "lake": "lake: ./lake",
     "feeds": "feeds:\n  - {source: cloudtrail, uri: ./landing/trail}\n"
-    "  - {source: cloudwatch, uri: ./landing/firehose, log_groups: {session: [/aws/ssm/sessionlogs]}}",
+    "  - {source: cloudwatch, uri: ./landing/firehose, log_groups: {session: [/aws/ssm/sessionlogs]}}\n"
+    "  - {source: ssm_s3, uri: ./landing/uploads}",
+}
+# Settings of a feed that other sources' feeds have.
+OF_OTHER_SOURCES = {
+    "cloudtrail": {"log_groups", "account", "region"},
+    "cloudwatch": {"account", "region"},
+    "ssm_s3": {"log_groups"},
 }
 
 
@@ -219,7 +226,7 @@ def test_every_setting_is_shown(tmp_path: Path) -> None:
             load_settings(file)
         accepted = re.findall(r"[a-z_0-9]+", caught.value.message.rpartition("accepted here: ")[2])
         del section["no_such_key"]
-        assert set(accepted) - set(section) <= ({"log_groups"} if section.get("source") == "cloudtrail" else set())
+        assert set(accepted) - set(section) <= OF_OTHER_SOURCES.get(section.get("source"), set())
 
 
 def test_settings_are_shown_with_their_defaults(tmp_path: Path) -> None:

@@ -70,8 +70,9 @@ def _count_unread(lake: Lake, plan: Plan, uris: Sequence[str], state: SourceStat
         for start in range(0, len(objects), COUNT_BATCH):
             batch = sorted(objects[start : start + COUNT_BATCH], key=lambda one: one.entry.rank)
             data = read_objects(access.store, [one.key for one in batch])
-            decoded = plan.source.decode(data, access.wanted, lake.settings.engine.max_object_bytes)
-            counted += rows_of_day(plan.source, plan.source.table, decoded, [one.entry for one in batch], plan.day)[1]
+            found, limit = [one.entry for one in batch], lake.settings.engine.max_object_bytes
+            decoded = plan.source.decode_delivered(data, found, access.wanted, limit)
+            counted += rows_of_day(plan.source, plan.source.table, decoded, found, plan.day)[1]
     return counted
 
 
@@ -91,7 +92,7 @@ def _recount(lake: Lake, plan: Plan, entries: Sequence[ObjectEntry], state: Sour
         except Exception:  # the plain code knows no odd framing, and what it raises then is its libraries' affair
             skipped += 1
             continue
-        of_day = count.wanted_by_day.get(plan.day, 0)
+        of_day = count.wanted_of(plan.day, entry.delivery_day)
         counted = entry.landed + entry.duplicate
         if count.found != entry.found or not counted <= of_day <= counted + entry.rejected:
             raise AuditError(

@@ -60,7 +60,8 @@ def list_source(lake: Lake, source: Source, day: dt.date) -> SourceState:
     window, state = delivery_window(lake, source, day), SourceState()
     for feed in lake.settings.feeds_of(source.name):
         store = lake.feed_store(feed)
-        listing = list_feed(store, source, frozenset(window.delivery_days), lake.settings.controls)
+        days = frozenset(window.delivery_days)
+        listing = list_feed(store, source, days, lake.settings.controls, feed.account, feed.region)
         state.ignored += listing.ignored
         state.refused += listing.refused
         for listed, key in listing.objects:
@@ -96,17 +97,18 @@ def plan_readready(lake: Lake, source: Source, day: dt.date) -> Plan:
 
 def _recipe(lake: Lake, source: Source) -> str:
     """Whatever, when it changes, gives other rows for the same objects."""
-    settings = lake.settings
-    return recipe_of(
-        {
-            "source": source.name,
-            "version": source.version,
-            "columns": source.table.column_names,
-            "controls": settings.controls.as_facts(),
-            "log_groups": {feed.name: dict(feed.log_groups) for feed in settings.feeds_of(source.name)},
-            "max_object_bytes": settings.engine.max_object_bytes,
-        }
-    )
+    settings, feeds = lake.settings, lake.settings.feeds_of(source.name)
+    facts: dict[str, object] = {
+        "source": source.name,
+        "version": source.version,
+        "columns": source.table.column_names,
+        "controls": settings.controls.as_facts(),
+        "log_groups": {feed.name: dict(feed.log_groups) for feed in feeds},
+        "max_object_bytes": settings.engine.max_object_bytes,
+    }
+    if source.is_placed_by_feed:
+        facts["places"] = {feed.name: (feed.account, feed.region) for feed in feeds}
+    return recipe_of(facts)
 
 
 def _can_extend(published: BaseVersion, recipe: str, state: SourceState) -> bool:

@@ -61,7 +61,7 @@ def materialize_raw(lake: Lake, source: Source, day: dt.date) -> RawResult:
     found: dict[tuple[str, ...], RawPartition] = {}
     for feed in lake.settings.feeds_of(source.name):
         store = lake.feed_store(feed)
-        listing = list_feed(store, source, frozenset({day}), lake.settings.controls)
+        listing = list_feed(store, source, frozenset({day}), lake.settings.controls, feed.account, feed.region)
         ignored += listing.ignored
         refused += listing.refused
         for listed, key in listing.objects:

@@ -83,8 +83,9 @@ def _decode_run(run: Run) -> tuple[pa.Table, list[ObjectEntry], list[tuple[str, 
     source = source_named(run.source)
     objects = sorted(run.objects, key=lambda one: one.entry.rank)
     data = read_objects(run.access.store, [one.key for one in objects])
-    decoded = source.decode(data, run.access.wanted, run.max_object_bytes)
-    rows, entries = rows_of_day(source, run.table, decoded, [one.entry for one in objects], run.day)
+    delivered = [one.entry for one in objects]
+    decoded = source.decode_delivered(data, delivered, run.access.wanted, run.max_object_bytes)
+    rows, entries = rows_of_day(source, run.table, decoded, delivered, run.day)
     accounts = zip(entries, decoded.objects, strict=True)
     rejects = [(entry.uri, reject) for entry, account in accounts for reject in rejects_of_day(account, run.day)]
     return rows, entries, rejects

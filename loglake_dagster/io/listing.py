@@ -7,14 +7,16 @@ Levels are listed side by side, because on S3 each is a round trip and an organi
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from loglake_dagster.errors import StoreError
 from loglake_dagster.io.store import LocalStore, Store
+from loglake_dagster.kernels.times import YEARS, is_storable_ms
 from loglake_dagster.lake.controls import Controls
-from loglake_dagster.lake.source import IgnoredKey, Listed, Source, SourceKey
+from loglake_dagster.lake.source import IgnoredKey, Listed, Source, SourceKey, UndatedKey
 
 LEVELS_AT_ONCE = 32
 Level = tuple[list[str], list[Listed]]
@@ -23,15 +25,20 @@ Level = tuple[list[str], list[Listed]]
 @dataclass(slots=True)
 class Listing:
     """What a feed holds of the asked days. `ignored` counts keys and folders of other kinds by reason, `refused`
-    those that a control denies by the control's name; a folder counts as one, it was not entered."""
+    those that a control denies by the control's name; a folder counts as one, it was not entered. `account` and
+    `region` are those of objects whose key does not say when they were delivered either."""
 
     objects: list[tuple[Listed, SourceKey]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    account: str | None = None
+    region: str | None = None
 
     def take(self, source: Source, listed: Listed, days: frozenset[dt.date], controls: Controls) -> None:
         """Adds one object to what it belongs to; objects of other days are passed over, uncounted."""
         key = source.parse_key(listed.key)
+        if isinstance(key, UndatedKey):
+            key = self._dated(key, listed.modified)
         if isinstance(key, IgnoredKey):
             self.ignored[key.reason] += 1
         elif key.delivery_day in days:
@@ -41,13 +48,26 @@ class Listing:
             else:
                 self.refused[refusal] += 1
 
+    def _dated(self, key: UndatedKey, modified: dt.datetime | None) -> SourceKey | IgnoredKey:
+        if modified is None or not is_storable_ms(math.floor(modified.timestamp() * 1000)):
+            return IgnoredKey(f"last modified at no time of {YEARS}")
+        day = modified.date()
+        return SourceKey(day, modified, self.account, self.region, (*key.partition, day.isoformat()), key.folder)
 
-def list_feed(store: Store, source: Source, days: frozenset[dt.date], controls: Controls) -> Listing:
-    """Objects in the order of their keys. StoreError if the feed's folder is not there: that is a mistake in the
-    settings, and not a day without events."""
+
+def list_feed(
+    store: Store,
+    source: Source,
+    days: frozenset[dt.date],
+    controls: Controls,
+    account: str | None = None,
+    region: str | None = None,
+) -> Listing:
+    """Objects in the order of their keys; `account` and `region` are the feed's own, if it says them. StoreError if the
+    feed's folder is not there: that is a mistake in the settings, and not a day without events."""
     if isinstance(store, LocalStore) and not store.path.is_dir():
         raise StoreError(f"{store.path}: the feed's folder is not there; mend its uri in the settings")
-    listing = Listing()
+    listing = Listing(account=account, region=region)
     with ThreadPoolExecutor(1 if isinstance(store, LocalStore) else LEVELS_AT_ONCE) as pool:
         pending: set[Future[Level]] = {pool.submit(store.list_level, "")}
         while pending:

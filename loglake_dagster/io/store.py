@@ -7,6 +7,7 @@ tests both (adr/0003). Nothing here overwrites or deletes an object.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import secrets
@@ -21,6 +22,7 @@ from loglake_dagster.errors import ObjectExists, StoreError, quote
 from loglake_dagster.lake.settings import S3Settings
 from loglake_dagster.lake.source import Listed
 
+_EPOCH, _MILLISECOND = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc), dt.timedelta(milliseconds=1)
 # obstore has an error of its own for a refused get or put, but not for a refused listing.
 _STATUS = re.compile(r"status code: (\d{3})")
 
@@ -86,7 +88,12 @@ class LocalStore:
                     folders.append(f"{folder}{entry.name}/")
                 elif (facts := _stat(entry)) is not None:
                     objects.append(
-                        Listed(folder + entry.name, facts.st_size, f"{facts.st_mtime_ns:x}-{facts.st_size:x}")
+                        Listed(
+                            folder + entry.name,
+                            facts.st_size,
+                            f"{facts.st_mtime_ns:x}-{facts.st_size:x}",
+                            modified=_moment(facts.st_mtime_ns // 1_000_000),
+                        )
                     )
         return folders, objects
 
@@ -163,7 +170,13 @@ class S3Store:
             level = self._store.list_with_delimiter(prefix.rstrip("/") or None)
         folders = sorted(f"{path.rstrip('/')}/".removeprefix(self._prefix) for path in level["common_prefixes"])
         objects = [
-            Listed(self._key(one["path"], prefix), one["size"], (one["e_tag"] or "").strip('"'), one["version"])
+            Listed(
+                self._key(one["path"], prefix),
+                one["size"],
+                (one["e_tag"] or "").strip('"'),
+                one["version"],
+                _moment((one["last_modified"] - _EPOCH) // _MILLISECOND),
+            )
             for one in level["objects"]
         ]
         return folders, sorted(objects, key=lambda one: one.key)
@@ -247,6 +260,14 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
     try:
         return entry.stat() if entry.is_file() else None
     except FileNotFoundError:
+        return None
+
+
+def _moment(ms: int) -> dt.datetime | None:
+    """An epoch time in milliseconds; None for one that the calendar does not know."""
+    try:
+        return _EPOCH + ms * _MILLISECOND
+    except OverflowError:
         return None
 
 

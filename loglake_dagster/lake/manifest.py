@@ -64,9 +64,9 @@ class ObjectEntry:
         return self.delivery_time or dt.datetime.combine(self.delivery_day, dt.time(), dt.timezone.utc), self.uri
 
     @property
-    def fingerprint(self) -> tuple[int, str]:
-        """What changes when the object's content does."""
-        return self.size, self.etag
+    def fingerprint(self) -> tuple[int, str, dt.datetime | None]:
+        """What changes when the object's content does, or a delivery time that its key does not say."""
+        return self.size, self.etag, self.delivery_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,12 +22,15 @@ class S3Settings:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One place that a source's objects are delivered to. `log_groups` gives log groups their roles (CloudWatch)."""
+    """One place that a source's objects are delivered to. `log_groups` gives log groups their roles (CloudWatch);
+    `account` and `region` are those of all its objects, where neither keys nor records say them."""
 
     name: str
     source: str
     uri: str
     log_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    account: str | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ Adding a log means one module that builds a `Source`; raw and readready assets, 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from loglake_dagster.errors import ObjectError, RecordError
 from loglake_dagster.lake.controls import Controls
+from loglake_dagster.lake.manifest import ObjectEntry
 from loglake_dagster.lake.schema import Column, Table
 
 
@@ -31,6 +32,15 @@ class SourceKey:
 
 
 @dataclass(frozen=True, slots=True)
+class UndatedKey:
+    """A key that says nothing of its delivery: that is when the object was last modified. `partition` lacks the day,
+    which is the last of the source's `raw_partition` columns; `folder` holds the objects of every day."""
+
+    partition: tuple[str, ...]
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class IgnoredKey:
     """A key that holds no records of this source, and why."""
 
@@ -39,12 +49,14 @@ class IgnoredKey:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object as a listing shows it. `key` is relative to the feed's root."""
+    """An object as a listing shows it. `key` is relative to the feed's root; `modified` is in UTC, to the millisecond,
+    and None where the store gives no time that the calendar knows."""
 
     key: str
     size: int
     etag: str
     version: str | None = None
+    modified: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +131,16 @@ OBJECT_PLACE = "object_place"
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """What plain code finds in an object: all records, and those that the controls want, by event day."""
+    """What plain code finds in an object: all records, and those that the controls want, by event day; `undated` ones
+    have the object's own delivery day."""
 
     found: int
-    wanted_by_day: Mapping[dt.date, int]
+    wanted_by_day: Mapping[dt.date, int] = field(default_factory=dict)
+    undated: int = 0
+
+    def wanted_of(self, day: dt.date, delivery_day: dt.date) -> int:
+        """The records of a day that the controls want, in an object delivered on `delivery_day`."""
+        return self.wanted_by_day.get(day, 0) + (self.undated if day == delivery_day else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +162,9 @@ class Source:
     `identity` are the columns that make two rows one event; a row with a null or empty first identity column is
     never a duplicate. `account_column` and `region_column` say whose event a row is (region may be unknown).
     `descend` says for a folder that a listing met which folders to list for the given delivery days. `decode` takes
-    the bytes of objects (or the error that reading one met) and a limit in bytes that an object may inflate to.
+    the bytes of objects (or the error that reading one met) and a limit in bytes that an object may inflate to;
+    `complete` then adds to its rows (a pyarrow.Table) the columns that only the objects' entries tell, None for most.
+    `is_placed_by_feed` says that neither keys nor records name account and region: a feed's settings may.
     `lead` is how long before midnight an object can be named that holds events after it. `log_group_roles` are the
     roles that a feed of this source may give to CloudWatch log groups; none for most. `raw_format` is None where no
     reader of Athena's knows the raw files. `version` goes up whenever the same bytes would give other rows: published
@@ -160,14 +180,25 @@ class Source:
     identity: tuple[str, ...]
     account_column: str
     region_column: str | None
-    parse_key: Callable[[str], SourceKey | IgnoredKey]
+    parse_key: Callable[[str], SourceKey | UndatedKey | IgnoredKey]
     descend: Callable[[str, frozenset[dt.date], Controls], Descent]
     decode: Callable[[Iterable[bytes | ObjectError], Wanted, int], Decoded]
     recount: Callable[[bytes, Wanted], Recount]
+    complete: Callable[[Any, Sequence[ObjectEntry]], Any] | None = None
+    is_placed_by_feed: bool = False
     lead: dt.timedelta = dt.timedelta(0)
     rebuild: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     log_group_roles: tuple[str, ...] = ()
     raw_format: RawFormat | None = None
+
+    def decode_delivered(
+        self, objects: Iterable[bytes | ObjectError], entries: Sequence[ObjectEntry], wanted: Wanted, limit_bytes: int
+    ) -> Decoded:
+        """The whole decode of objects with their entries, in the same order."""
+        decoded = self.decode(objects, wanted, limit_bytes)
+        if self.complete is not None:
+            decoded.rows = self.complete(decoded.rows, entries)
+        return decoded
 
     @property
     def raw_name(self) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from loglake_dagster.lake.source import Source
-from loglake_dagster.sources import bedrock, cloudtrail, cloudwatch
+from loglake_dagster.sources import bedrock, cloudtrail, cloudwatch, ssm_s3
 
-SOURCES: tuple[Source, ...] = (cloudtrail.SOURCE, cloudwatch.SOURCE, bedrock.SOURCE)
+SOURCES: tuple[Source, ...] = (cloudtrail.SOURCE, cloudwatch.SOURCE, bedrock.SOURCE, ssm_s3.SOURCE)
 
 
 def source_named(name: str) -> Source:

@@ -83,7 +83,7 @@ def _never_raises(what: str) -> Iterator[None]:
 
 def _decoded(mutant: Mutant) -> Decoded:
     with _never_raises("decode"):
-        return mutant.source.decode([mutant.data], mutant.wanted, LIMIT)
+        return mutant.source.decode_delivered([mutant.data], [entry()], mutant.wanted, LIMIT)
 
 
 def _check_account(decoded: Decoded, account: ObjectAccount) -> None:
@@ -161,7 +161,7 @@ def _check_recount(mutant: Mutant, account: ObjectAccount, one: ObjectEntry, day
         count = mutant.source.recount(mutant.data, mutant.wanted)
     except Exception:  # as in the audit: odd framing is not for the plain code
         return
-    of_day, counted = count.wanted_by_day.get(day, 0), one.landed + one.duplicate
+    of_day, counted = count.wanted_of(day, one.delivery_day), one.landed + one.duplicate
     agrees = count.found == account.found and counted <= of_day <= counted + one.rejected
     _hold(agrees, f"recount finds {count.found}, {of_day} of {day}; decode {account.found}, {counted}")
 

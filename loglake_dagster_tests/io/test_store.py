@@ -1,6 +1,7 @@
 """One behaviour suite over every store: the local file system, and S3 against a real server (marker `aws`)."""
 
 import concurrent.futures
+import datetime as dt
 import hashlib
 import os
 import pickle
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 
 from loglake_dagster.errors import ObjectExists, StoreError
-from loglake_dagster.io.store import LocalStore, S3Store, local_path, open_store
+from loglake_dagster.io.store import LocalStore, S3Store, _moment, local_path, open_store
 from loglake_dagster.lake.settings import S3Settings
 
 NOBODY = 65534
@@ -114,6 +115,21 @@ def test_the_etag_stays_while_the_object_does_and_tells_other_objects_apart(stor
     assert first != other
     assert '"' not in first
     assert [one.etag for one in store.list_level("")[1]] == [first, other]
+
+
+def test_a_listing_says_when_an_object_was_last_modified(store):
+    before = dt.datetime.now(dt.timezone.utc) - dt.timedelta(seconds=2)  # S3 says whole seconds
+    store.write("a", b"1")
+    (one,) = store.list_level("")[1]
+    assert before <= one.modified <= dt.datetime.now(dt.timezone.utc)
+    assert one.modified.microsecond % 1000 == 0
+
+
+def test_a_files_time_is_cut_to_the_millisecond_and_none_where_the_calendar_ends(local):
+    local.write("a", b"1")
+    os.utime(local.path / "a", ns=(0, 1_772_442_301_250_999_999))
+    assert local.list_level("")[1][0].modified == dt.datetime(2026, 3, 2, 9, 5, 1, 250_000, dt.timezone.utc)
+    assert _moment(10**18) is None
 
 
 def test_an_object_that_is_not_there_is_not_found(store):

@@ -84,8 +84,8 @@ def test_rank_is_delivery_time_then_uri_and_the_days_start_where_the_key_names_n
     assert [one.uri for one in sorted(objects, key=lambda one: one.rank)] == ["y", "z", "a", "b"]
 
 
-def test_a_fingerprint_is_size_and_etag():
-    assert entry(size=3, etag="x").fingerprint == (3, "x")
+def test_a_fingerprint_is_size_etag_and_delivery_time():
+    assert entry(size=3, etag="x").fingerprint == (3, "x", entry().delivery_time)
 
 
 @given(st.lists(HASHES), st.randoms(use_true_random=False))
