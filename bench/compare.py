@@ -61,7 +61,7 @@ class Stage:
 def workload_lake(
     workload: pathlib.Path, lake: pathlib.Path, engine: EngineSettings | None = None, **settings: Any
 ) -> Lake:
-    """A lake in the folder `lake` that reads the workload's files where they lie; other settings as Settings has them."""
+    """A lake in the folder `lake` that reads the workload's files where they lie; `settings` as Settings has them."""
     feeds = (
         Feed("cloudtrail", "cloudtrail", str(workload.absolute() / "trail")),
         Feed("cloudwatch", "cloudwatch", str(workload.absolute() / "firehose"), {"session": (SESSION_GROUP,)}),

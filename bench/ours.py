@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from bench.compare import Truth, event_differences, read_truth, workload_lake
 from bench.peers import NEEDLE, events_of
@@ -27,7 +27,7 @@ from loglake_dagster.engines.planning import plan_readready
 from loglake_dagster.engines.query import run_query
 from loglake_dagster.engines.readready import ReadreadyResult, materialize_readready
 from loglake_dagster.lake.controls import Controls, Rule
-from loglake_dagster.lake.partition import ONE_DAY, parse_day
+from loglake_dagster.lake.partition import parse_day
 from loglake_dagster.lake.settings import OrcSettings
 from loglake_dagster.lake.source import Wanted
 from loglake_dagster.sources.cloudtrail import SOURCE, TABLE
@@ -56,7 +56,7 @@ def needle(workload: pathlib.Path, truth: Truth) -> Measured:
         return _measured(result)
 
 
-def day(workload: pathlib.Path, truth: Truth, compression: str = "zlib") -> Measured:
+def day(workload: pathlib.Path, truth: Truth, compression: Literal["zlib", "zstd"] = "zlib") -> Measured:
     """Every event of the day with all its columns."""
     with _lake(workload, orc=OrcSettings(compression)) as lake:
         result = _materialize(lake, truth)

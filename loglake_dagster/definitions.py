@@ -24,7 +24,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             build_sessions_asset(daily),
         ],
         jobs=[build_day_job()],
-        schedules=[build_schedule()],
+        schedules=[build_schedule(settings)],
         sensors=[build_late_events_sensor()],
         resources={"lake": LakeResource(config_file=str(settings.file))},
         # Steps of a day run in one process: the engine itself uses every core, and a process a step costs seconds.

@@ -17,7 +17,7 @@ from loglake_dagster.lake.partition import parse_day, version_folder
 from loglake_dagster.lake.schema import Table
 from loglake_dagster.lake.source import RawFormat, Source, SourceKey
 from loglake_dagster.sessions import record as sessions
-from loglake_dagster.sources import SOURCES, cloudtrail, cloudwatch
+from loglake_dagster.sources import SOURCES, cloudtrail, cloudwatch, ssm_s3
 
 PROJECT = Path(__file__).parents[1]
 PAGES, DDL = "docs/tables", "deploy/athena"
@@ -28,7 +28,8 @@ LAKE, TRAIL = "s3://example-lake", "s3://example-trail"
 def generated_files() -> dict[str, str]:
     """Every generated file's text, by its path in the project."""
     pages = [_source_page(source) for source in SOURCES]
-    inputs = f"published days of `{cloudtrail.TABLE.name}` and `{cloudwatch.TABLE.name}`"
+    inputs = f"published days of `{cloudtrail.TABLE.name}` and `{cloudwatch.TABLE.name}`, and of `{ssm_s3.TABLE.name}` "
+    inputs += "for sessions of which CloudWatch has nothing"
     pages.append(Page(sessions.TABLE, inputs, sessions.ONE_ROW))
     files = {f"{PAGES}/README.md": index_page(pages)}
     for page in pages:

@@ -27,17 +27,17 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `loglake`.`sessions` (
   `errormessage` string COMMENT 'Message of that error.',
   `eventid` string COMMENT 'Event id of the StartSession, null for an orphan.',
   `runasuser` string COMMENT 'User on the target, null where the log does not say.',
-  `first_output_time` timestamp COMMENT 'Time of the first log event of the session. (UTC)',
-  `last_output_time` timestamp COMMENT 'Time of the last log event of the session. (UTC)',
+  `first_output_time` timestamp COMMENT 'Time of the first log event of the session, of an upload to S3, when it was uploaded. (UTC)',
+  `last_output_time` timestamp COMMENT 'Time of the last log event of the session, of an upload to S3, when it was uploaded. (UTC)',
   `resumes` bigint COMMENT 'Times that the session was resumed. (count)',
-  `chunks` bigint COMMENT 'Log events that the transcript was put together from. (count)',
+  `chunks` bigint COMMENT 'Log events, or uploads to S3, that the transcript was put together from. (count)',
   `repeated_chunks` bigint COMMENT 'Chunks with the text of another chunk of the session: the agent may have sent them twice. All are kept. (count)',
   `lines` bigint COMMENT 'Lines of the transcript. (count)',
   `bytes` bigint COMMENT 'Length of the transcript in UTF-8. (bytes)',
   `sessiondata` string COMMENT 'The whole transcript in order, lines joined by a newline, null if there is none.',
   `transcript` string COMMENT 'sessiondata as a reader would have seen it: terminal sequences, backspaces and carriage returns acted on.',
-  `loggroup` string COMMENT 'Log group of the keystrokes.',
-  `logstream` string COMMENT 'Log stream of the keystrokes.'
+  `loggroup` string COMMENT 'Log group of the keystrokes, null where they are an upload to S3.',
+  `logstream` string COMMENT 'Log stream of the keystrokes, null where they are an upload to S3.'
 )
 COMMENT 'Session Manager sessions started, refused or found on the day, one row each, keystrokes joined in.'
 PARTITIONED BY (

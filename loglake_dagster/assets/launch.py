@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from loglake_dagster.assets.automation import AFTER, BEFORE, DAY_JOB
+from loglake_dagster.assets.automation import AFTER, BEFORE, DAY_JOB, after_tables
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.late import stale_sessions, waiting_days
 from loglake_dagster.engines.planning import list_source
@@ -19,7 +19,7 @@ from loglake_dagster.errors import LogLakeError
 from loglake_dagster.lake.partition import ONE_DAY
 from loglake_dagster.lake.settings import Settings
 from loglake_dagster.sessions.record import TABLE
-from loglake_dagster.sources import SOURCES, cloudtrail, cloudwatch
+from loglake_dagster.sources import SOURCES, cloudtrail, cloudwatch, ssm_s3
 
 # For a settings file that has no dagster.yaml beside it.
 DEFAULT_INSTANCE = "telemetry: {enabled: false}\n"
@@ -61,8 +61,8 @@ def plan_runs(lake: Lake, first: dt.date, last: dt.date, tables: Sequence[str], 
         is_known = lake.catalog.published(cloudtrail.SOURCE.readready_name, before) is not None
         if not is_known and before >= lake.settings.start and list_source(lake, cloudtrail.SOURCE, before).objects:
             runs.append(DayRun(before, BEFORE, "sessions that were started the day before"))
-        if after <= today and list_source(lake, cloudwatch.SOURCE, after).objects:
-            runs.append(DayRun(after, AFTER, "keystrokes that go on after midnight"))
+        if after <= today and any(list_source(lake, s, after).objects for s in (cloudwatch.SOURCE, ssm_s3.SOURCE)):
+            runs.append(DayRun(after, after_tables(lake.settings), "keystrokes that go on after midnight"))
     parts = fed_tables(lake.settings)
     if tables or len(days) == 1:
         return runs + [DayRun(day, tuple(tables) or (*parts, TABLE.name)) for day in days]

@@ -14,7 +14,7 @@ from loglake_dagster.engines.sessions import materialize_sessions, preview_sessi
 from loglake_dagster.errors import LogLakeError, quote
 from loglake_dagster.lake.partition import UTC
 from loglake_dagster.sessions.record import TABLE
-from loglake_dagster.sources import cloudtrail, cloudwatch
+from loglake_dagster.sources import cloudtrail, cloudwatch, ssm_s3
 
 PREVIEW_ROWS = 10
 
@@ -36,6 +36,7 @@ def build_sessions_asset(daily: dg.PartitionsDefinition[str]) -> dg.AssetsDefini
         deps=[
             dg.AssetDep(cloudtrail.SOURCE.readready_name, partition_mapping=neighbours(1, 1)),
             dg.AssetDep(cloudwatch.SOURCE.readready_name, partition_mapping=neighbours(0, 1)),
+            dg.AssetDep(ssm_s3.SOURCE.readready_name, partition_mapping=neighbours(0, 1)),
         ],
         kinds={"orc", "table"},
         owners=OWNERS,

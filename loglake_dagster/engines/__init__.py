@@ -65,7 +65,7 @@ class ReadreadyJob:
 class SessionsJob:
     """Write a version of the sessions of `day` into `target`. The inputs are published version folders with their
     manifests; `started_before` and `started_after` are the neighbouring days' CloudTrail, `typed_after` the next
-    day's keystrokes."""
+    day's keystrokes, `uploaded` and `uploaded_after` the uploads to S3 of both days, where there are any."""
 
     table: Table
     day: dt.date
@@ -75,6 +75,8 @@ class SessionsJob:
     started_before: BaseVersion | None
     typed_after: BaseVersion | None
     started_after: BaseVersion | None
+    uploaded: BaseVersion | None
+    uploaded_after: BaseVersion | None
     as_of: dt.datetime
     sla_minutes: int
     orc: OrcSettings

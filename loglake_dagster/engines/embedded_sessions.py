@@ -27,10 +27,11 @@ from loglake_dagster.sessions.query import (
     START_EVENT,
     STARTED_COLUMNS,
     TYPED_COLUMNS,
+    TYPED_SQL,
 )
 from loglake_dagster.sessions.record import DEFAULT_DOCUMENT, NOT_LOGGABLE_DOCUMENTS
 from loglake_dagster.sessions.request import Request, read_request
-from loglake_dagster.sources import cloudtrail, cloudwatch
+from loglake_dagster.sources import cloudtrail, cloudwatch, ssm_s3
 
 PART_BYTES = 64 << 20
 _BATCH_ROWS = 2_000
@@ -47,13 +48,13 @@ def join_sessions(job: SessionsJob, scratch: Path, memory_limit: int) -> list[Pa
         before = _events(START_EVENT, NAME_COLUMNS, job.started_before)
         _load(connection, "started_before", before, _schema(cloudtrail.TABLE, NAME_COLUMNS))
         resumed = _events(RESUME_EVENT, NAME_COLUMNS, job.started, job.started_after)
+        typed = _schema(cloudwatch.TABLE, TYPED_COLUMNS)
         _load(connection, "resumed", resumed, _schema(cloudtrail.TABLE, NAME_COLUMNS))
-        _load(connection, "typed_today", _keystrokes(job.typed), _schema(cloudwatch.TABLE, TYPED_COLUMNS))
-        _load(connection, "typed_after", _keystrokes(job.typed_after), _schema(cloudwatch.TABLE, TYPED_COLUMNS))
-        connection.execute(
-            "CREATE TEMP VIEW typed AS SELECT *, true AS is_today FROM typed_today "
-            "UNION ALL SELECT *, false AS is_today FROM typed_after"
-        )
+        _load(connection, "typed_today", _keystrokes(job.typed), typed)
+        _load(connection, "typed_after", _keystrokes(job.typed_after), typed)
+        _load(connection, "uploaded_today", _uploads(job.uploaded), typed)
+        _load(connection, "uploaded_after", _uploads(job.uploaded_after), typed)
+        connection.execute(f"CREATE TEMP VIEW typed AS {TYPED_SQL}")
         parameters = {
             "as_of": job.as_of.replace(tzinfo=None),
             "sla_minutes": job.sla_minutes,
@@ -98,6 +99,19 @@ def _keystrokes(version: BaseVersion | None) -> Iterator[pa.Table]:
     for data in _parts(version):
         rows = read_part(data, cloudwatch.TABLE, TYPED_COLUMNS)
         yield rows.filter(pc.is_valid(rows["sessionid"]))
+
+
+def _uploads(version: BaseVersion | None) -> Iterator[pa.Table]:
+    """Uploads to S3 in the columns of session log events, null where an upload does not say."""
+    given = {name: name for name in ssm_s3.TABLE.column_names} | {"owner": ssm_s3.SOURCE.account_column}
+    said = [name for name in TYPED_COLUMNS if name in given]
+    for data in _parts(version):
+        rows = read_part(data, ssm_s3.TABLE, [given[name] for name in said]).rename_columns(said)
+        for name in TYPED_COLUMNS:
+            if name not in given:
+                nothing = pa.nulls(rows.num_rows, ARROW_TYPES[cloudwatch.TABLE.column(name).kind])
+                rows = rows.append_column(name, nothing)
+        yield rows.select(list(TYPED_COLUMNS))
 
 
 def _parts(version: BaseVersion | None) -> Iterator[bytes]:

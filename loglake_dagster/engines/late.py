@@ -20,7 +20,6 @@ from loglake_dagster.lake.manifest import ObjectEntry
 from loglake_dagster.lake.partition import ONE_DAY, day_start
 from loglake_dagster.lake.source import Source
 from loglake_dagster.sessions.record import TABLE
-from loglake_dagster.sources import cloudtrail, cloudwatch
 
 
 def late_objects(
@@ -74,7 +73,7 @@ def stale_sessions(lake: Lake) -> list[PublishedVersion]:
     published by now; oldest first. Those with a `pending` one count too, once its time is over."""
     published = {
         (table, version.day): version.version
-        for table in (cloudtrail.TABLE.name, cloudwatch.TABLE.name)
+        for table in {table for table, _day in inputs_of(lake.now().date()).values()}
         for version in lake.catalog.published_days(table)
     }
     return [version for version in lake.catalog.published_days(TABLE.name) if _is_stale(lake, version, published)]

@@ -18,9 +18,9 @@ from loglake_dagster.errors import AuditError, LogLakeError
 from loglake_dagster.io.orc import read_part
 from loglake_dagster.lake.manifest import Manifest, recipe_of
 from loglake_dagster.lake.partition import ONE_DAY, UTC
-from loglake_dagster.sessions.query import SESSIONS_SQL
+from loglake_dagster.sessions.query import SESSIONS_SQL, TYPED_SQL
 from loglake_dagster.sessions.record import DOCUMENTS, STATUSES, TABLE, VERSION
-from loglake_dagster.sources import cloudtrail, cloudwatch
+from loglake_dagster.sources import cloudtrail, cloudwatch, ssm_s3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
     """Joins and publishes a day's sessions. `as_of` is the moment that `pending` is judged by, now if not given.
 
     LogLakeError if the day has no published CloudTrail or CloudWatch version: what has not passed its gate is not
-    joined. The day before's CloudTrail and the day after's keystrokes are used where they are published.
+    joined. The day before's CloudTrail, the day after's keystrokes and uploads to S3 are used where they are published.
     """
     lake.catalog.register_table(TABLE)
     as_of = _to_the_millisecond(as_of or lake.now())
@@ -56,7 +56,7 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
     quality = lake.settings.quality
     recipe = recipe_of(
         {
-            "sql": SESSIONS_SQL,
+            "sql": TYPED_SQL + SESSIONS_SQL,
             "sla": quality.sla_minutes,
             "columns": TABLE.column_names,
             "documents": DOCUMENTS,
@@ -64,7 +64,7 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
         }
     )
     published = lake.published(TABLE.name, day)
-    absent = _absent(inputs, day)
+    absent = _absent(lake, inputs, day)
     if published is not None and _is_settled(published, recipe, versions, as_of):
         statuses = count_statuses(published)
         return SessionsResult(published.manifest, published.folder.location, statuses, absent, False)
@@ -78,6 +78,8 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
         started_before=inputs["started_before"],
         typed_after=inputs["typed_after"],
         started_after=inputs["started_after"],
+        uploaded=inputs["uploaded"],
+        uploaded_after=inputs["uploaded_after"],
         as_of=as_of,
         sla_minutes=quality.sla_minutes,
         orc=lake.settings.orc,
@@ -149,6 +151,8 @@ def inputs_of(day: dt.date) -> dict[str, tuple[str, dt.date]]:
         "started_before": (cloudtrail.TABLE.name, day - ONE_DAY),
         "typed_after": (cloudwatch.TABLE.name, day + ONE_DAY),
         "started_after": (cloudtrail.TABLE.name, day + ONE_DAY),
+        "uploaded": (ssm_s3.TABLE.name, day),
+        "uploaded_after": (ssm_s3.TABLE.name, day + ONE_DAY),
     }
 
 
@@ -168,11 +172,14 @@ def _given(version: BaseVersion | None) -> BaseVersion:
     return version
 
 
-def _absent(inputs: Mapping[str, BaseVersion | None], day: dt.date) -> tuple[str, ...]:
+def _absent(lake: Lake, inputs: Mapping[str, BaseVersion | None], day: dt.date) -> tuple[str, ...]:
     names = {
         "started_before": f"{cloudtrail.TABLE.name} {day - ONE_DAY}",
         "typed_after": f"{cloudwatch.TABLE.name} {day + ONE_DAY}",
     }
+    if lake.settings.feeds_of(ssm_s3.SOURCE.name):
+        names["uploaded"] = f"{ssm_s3.TABLE.name} {day}"
+        names["uploaded_after"] = f"{ssm_s3.TABLE.name} {day + ONE_DAY}"
     return tuple(words for name, words in names.items() if inputs[name] is None)
 
 

@@ -4,7 +4,7 @@ Inputs, each already of the right days:
     started         CloudTrail rows of ssm StartSession on the day, with the fields of their request (request.py)
     started_before  the same of the day before: whose sessions may still be typing
     resumed         CloudTrail rows of ssm ResumeSession on the day and the day after
-    typed           session log events of the day and of the day after, `is_today` telling them apart
+    typed           session log events of the day and of the day after, `is_today` telling them apart: TYPED_SQL
 Parameters: $as_of (UTC timestamp), $sla_minutes, $not_loggable (list), $default_document.
 
 A transcript is put together in the order of log event time and then of the place in the source. The agent packs
@@ -26,6 +26,18 @@ TYPED_COLUMNS = (
     "eventtime", "sessionid", "sessionowner", "owner", "loggroup", "logstream", "awsregion", "target",
     "useridentity_arn", "runasuser", "sessiondata", "source_object", "source_ordinal",
 )  # fmt: skip
+
+# Inputs are typed_today and typed_after, log events, and uploaded_today and uploaded_after, uploads to S3 in the same
+# columns. An upload repeats what was streamed: it counts only where CloudWatch has nothing of its session.
+TYPED_SQL = """
+SELECT *, true AS is_today FROM typed_today UNION ALL SELECT *, false AS is_today FROM typed_after
+UNION ALL
+SELECT u.* FROM (
+  SELECT *, true AS is_today FROM uploaded_today UNION ALL SELECT *, false AS is_today FROM uploaded_after
+) u ANTI JOIN (
+  SELECT sessionid, sessionowner FROM typed_today UNION SELECT sessionid, sessionowner FROM typed_after
+) t ON u.sessionid = t.sessionid AND u.sessionowner = t.sessionowner
+"""
 
 _TRANSCRIPT = """
   SELECT sessionid, sessionowner,

@@ -76,10 +76,26 @@ COLUMNS = (
     Column("errormessage", "string", "Message of that error.", "errorMessage"),
     Column("eventid", "string", "Event id of the StartSession; null for an orphan.", "eventID", lookup=True),
     Column("runasuser", "string", "User on the target; null where the log does not say.", "message.runAsUser"),
-    Column("first_output_time", "timestamp", "Time of the first log event of the session.", unit="UTC"),
-    Column("last_output_time", "timestamp", "Time of the last log event of the session.", unit="UTC"),
+    Column(
+        "first_output_time",
+        "timestamp",
+        "Time of the first log event of the session; of an upload to S3, when it was uploaded.",
+        unit="UTC",
+    ),
+    Column(
+        "last_output_time",
+        "timestamp",
+        "Time of the last log event of the session; of an upload to S3, when it was uploaded.",
+        unit="UTC",
+    ),
     Column("resumes", "bigint", "Times that the session was resumed.", unit="count", nullable=False),
-    Column("chunks", "bigint", "Log events that the transcript was put together from.", unit="count", nullable=False),
+    Column(
+        "chunks",
+        "bigint",
+        "Log events, or uploads to S3, that the transcript was put together from.",
+        unit="count",
+        nullable=False,
+    ),
     Column(
         "repeated_chunks",
         "bigint",
@@ -95,8 +111,8 @@ COLUMNS = (
         "string",
         "sessiondata as a reader would have seen it: terminal sequences, backspaces and carriage returns acted on.",
     ),
-    Column("loggroup", "string", "Log group of the keystrokes.", "logGroup"),
-    Column("logstream", "string", "Log stream of the keystrokes.", "logStream"),
+    Column("loggroup", "string", "Log group of the keystrokes; null where they are an upload to S3.", "logGroup"),
+    Column("logstream", "string", "Log stream of the keystrokes; null where they are an upload to S3.", "logStream"),
 )
 
 ONE_ROW = (

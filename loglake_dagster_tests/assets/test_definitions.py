@@ -34,7 +34,11 @@ NEEDS = {
     **{source.raw_name: {} for source in SOURCES},
     **{source.readready_name: {source.raw_name: [DAY, NEXT_DAY]} for source in SOURCES},
     CLOUDWATCH: {"from_cloudwatch_raw": [BEFORE, DAY, NEXT_DAY]},  # an object is named after its oldest event
-    "sessions": {CLOUDTRAIL: [BEFORE, DAY, NEXT_DAY], CLOUDWATCH: [DAY, NEXT_DAY]},
+    "sessions": {
+        CLOUDTRAIL: [BEFORE, DAY, NEXT_DAY],
+        CLOUDWATCH: [DAY, NEXT_DAY],
+        "from_ssm_s3_readready": [DAY, NEXT_DAY],
+    },
 }
 
 
@@ -155,6 +159,15 @@ def test_the_schedule_asks_for_keystrokes_since_midnight_and_for_the_day_that_en
     assert (after.run_key, after.partition_key) == ("2023-07-11 keystrokes", "2023-07-11")
     assert [key.to_user_string() for key in after.asset_selection] == ["from_cloudwatch_raw", CLOUDWATCH]
     assert (whole.run_key, whole.partition_key, whole.asset_selection) == ("2023-07-10 day", "2023-07-10", None)
+
+
+def test_the_schedule_asks_for_uploads_since_midnight_where_they_have_a_feed(tmp_path):
+    file = tmp_path / "loglake.yaml"
+    file.write_text(SETTINGS + "  - {source: ssm_s3, uri: ./landing/uploads}\n")
+    moment = dt.datetime(2023, 7, 11, 2, 30, tzinfo=dt.timezone.utc)
+    after, _whole = tick(build_definitions(load_settings(file)), moment)
+    selected = [key.to_user_string() for key in after.asset_selection]
+    assert selected == ["from_cloudwatch_raw", CLOUDWATCH, "from_ssm_s3_raw", "from_ssm_s3_readready"]
 
 
 def test_the_schedules_day_is_the_utc_day_wherever_the_clock_stands(definitions):
