@@ -124,7 +124,8 @@ class _Engine(_Section):
     type: Literal["embedded"] = "embedded"
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
     memory_limit: Size = 1 << 30
-    max_object_bytes: Size = 1 << 30
+    # An array of texts holds less than 2 GiB, and a text may be a whole object but for its brackets.
+    max_object_bytes: Annotated[Size, Field(le=1 << 31)] = 1 << 30
     part_bytes: Size = 6 << 20
 
 

@@ -165,10 +165,12 @@ def status_tables(statuses: Sequence[TableStatus], is_detailed: bool) -> list[Re
     """Published versions; for one day also coverage by account and region, the account, and what was rejected."""
     header = ["table", "day", "rows", "coverage", "settled", "bytes", "published (UTC)", "version"]
     rows = [
-        [s.table, s.day, s.rows, _percent(s.coverage), _settled(s), s.bytes, f"{s.published:%F %T}", s.version]
+        [s.table, s.day, s.rows, _percent(s.coverage), _settled(s), s.bytes, _published(s.published), s.version]
         for s in statuses
     ]
-    tables: list[RenderableType] = [Grid("published versions", header, rows, VERSION_STACKS)]
+    is_any_refused = any(one.published is None for one in statuses)
+    title = "published and refused versions" if is_any_refused else "published versions"
+    tables: list[RenderableType] = [Grid(title, header, rows, VERSION_STACKS)]
     for one in statuses if is_detailed else ():
         tables += _details(one)
     return tables
@@ -180,8 +182,12 @@ def _settled(one: TableStatus) -> str:
     return "yes" if one.is_settled or one.settles is None else f"from {one.settles:%F}"
 
 
+def _published(moment: dt.datetime | None) -> str:
+    return "refused, not seen" if moment is None else f"{moment:%F %T}"
+
+
 def _details(one: TableStatus) -> Iterator[RenderableType]:
-    of = f"{one.table} {one.day}"
+    of = f"{one.table} {one.day}{'' if one.published else ' (refused)'}"
     if one.statuses:
         yield Grid(f"{of}: sessions by keystroke status", list(one.statuses), [list(one.statuses.values())])
     if one.totals is not None:

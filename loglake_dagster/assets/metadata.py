@@ -40,7 +40,9 @@ def table_metadata(table: Table) -> dict[str, Any]:
 def raw_metadata(result: RawResult) -> dict[str, Any]:
     """Files and bytes by account and region, what was passed over and why."""
     rows: list[tuple[object, ...]] = [(r.account, r.region, r.files, r.bytes) for r in result.rows]
+    warned = {"warning": "; ".join(result.warnings)} if result.warnings else {}
     return {
+        **warned,
         "files": result.files,
         "bytes": result.bytes,
         "partitions": result.partitions,

@@ -27,6 +27,8 @@ def build_raw_asset(source: Source, daily: dg.PartitionsDefinition[str]) -> dg.A
     )
     def raw(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult[None]:
         result = materialize_raw(lake.open(), source, run_day(context))
+        for warning in result.warnings:
+            context.log.warning(warning)
         return dg.MaterializeResult(metadata=raw_metadata(result))
 
     return raw

@@ -45,7 +45,8 @@ WHERE fingerprint != excluded.fingerprint
 
 
 class SqliteCatalog:
-    """See Catalog. Each call opens the file anew, so that the object crosses process borders freely."""
+    """See Catalog. Each call opens the file anew, so that the object crosses process borders freely. Reading makes no
+    file: a catalog that is not there yet is empty."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,8 +54,9 @@ class SqliteCatalog:
     @contextmanager
     def _connected(self, write: bool = False) -> Iterator[sqlite3.Connection]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)) as connection:
+            if write:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(_open(self.path, write)) as connection:
                 _use_write_ahead_log(connection)
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.executescript(_SCHEMA)
@@ -170,6 +172,16 @@ class SqliteCatalog:
         query = f"SELECT {_VERSION} FROM versions v WHERE table_name = ? AND day = ? ORDER BY published, version"
         with self._connected() as connection:
             return [_version(row) for row in connection.execute(query, (table, day.isoformat()))]
+
+
+def _open(path: Path, write: bool) -> sqlite3.Connection:
+    """The file, made by the first one that writes; for a reader before, an empty catalog in memory."""
+    try:
+        path.stat()
+        name = f"{path.absolute().as_uri()}?mode=rw"
+    except FileNotFoundError:
+        name = f"{path.absolute().as_uri()}?mode=rwc" if write else "file::memory:"
+    return sqlite3.connect(name, timeout=WAIT_S, isolation_level=None, uri=True)
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

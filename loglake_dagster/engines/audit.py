@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.planning import Plan, SourceState, list_source
@@ -13,20 +12,11 @@ from loglake_dagster.errors import AuditError, StoreError
 from loglake_dagster.io.orc import count_rows
 from loglake_dagster.io.versions import VersionFolder
 from loglake_dagster.kernels.accounting import rows_of_day
-from loglake_dagster.kernels.coverage import Coverage, measure_coverage
+from loglake_dagster.kernels.coverage import Audit, measure_coverage
+from loglake_dagster.kernels.framing import MANY_LISTS
 from loglake_dagster.lake.manifest import Manifest, ObjectEntry
 
 COUNT_BATCH = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """`recounted` objects were counted again by plain code and agreed; `not_recounted` could not be (damaged framing
-    that the plain code does not know)."""
-
-    coverage: Coverage
-    recounted: int
-    not_recounted: int
 
 
 def audit_readready(
@@ -41,7 +31,8 @@ def audit_readready(
     known = {entry.uri for entry in entries}
     unread = _count_unread(lake, plan, [uri for uri in state.objects if uri not in known], state)
     recounted, skipped = _recount(lake, plan, entries, state, manifest.version)
-    return Audit(measure_coverage(entries, unread, _counted_before(plan)), recounted, skipped)
+    coverage = measure_coverage(entries, unread, _counted_before(plan))
+    return Audit(coverage, recounted, skipped, lake.settings.quality.coverage)
 
 
 def _counted_before(plan: Plan) -> dict[str, int]:
@@ -83,6 +74,9 @@ def _recount(lake: Lake, plan: Plan, entries: Sequence[ObjectEntry], state: Sour
     sample = random.Random(seed).sample(sound, min(lake.settings.quality.recount_objects, len(sound)))
     agreed = skipped = 0
     for entry in sample:
+        if MANY_LISTS in entry.reason:
+            skipped += 1
+            continue
         access = plan.feeds[entry.feed]
         data = next(iter(read_objects(access.store, [state.objects[entry.uri].key])))
         try:

@@ -64,7 +64,8 @@ class EmbeddedEngine(Engine):
         with _scratch(job.target.store) as scratch, open_workers(cores if size > SMALL_DAY_BYTES else 1) as workers:
             runs = self._cut(job, scratch)
             results = _write_runs(workers, runs, progress)
-            pieces = [_Piece(r.part, r.identities, scratch / r.part.name) for r in results if r.part and r.identities]
+            written = [one for result in results for one in result.parts]
+            pieces = [_Piece(part, identities, scratch / part.name) for part, identities in written]
             pieces += _base_pieces(workers, job)
             entries = [entry for result in results for entry in result.entries]
             known = {entry.uri for entry in entries}

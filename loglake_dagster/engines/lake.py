@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from loglake_dagster.catalog import Catalog, PublishedVersion
 from loglake_dagster.catalog.sqlite import SqliteCatalog
 from loglake_dagster.engines import BaseVersion, Engine, FeedAccess, open_engine
-from loglake_dagster.errors import CatalogError
-from loglake_dagster.io.store import Store, open_store
+from loglake_dagster.errors import CatalogError, StoreError
+from loglake_dagster.io.listing import Listing, list_feed
+from loglake_dagster.io.store import LocalStore, Store, open_store
 from loglake_dagster.io.versions import VersionFolder
 from loglake_dagster.lake.manifest import Manifest
 from loglake_dagster.lake.partition import UTC, version_name
 from loglake_dagster.lake.settings import Feed, Settings
-from loglake_dagster.lake.source import Wanted
+from loglake_dagster.lake.source import Source, Wanted
 
 
 def utc_now() -> dt.datetime:
@@ -41,6 +42,20 @@ class Lake:
     def feed_access(self, feed: Feed) -> FeedAccess:
         """Where a feed is read and what of it is kept."""
         return FeedAccess(self.feed_store(feed), Wanted(self.settings.controls, feed.log_groups))
+
+    def list_feed(self, feed: Feed, source: Source, days: frozenset[dt.date]) -> Listing:
+        """What a feed holds of the days. StoreError if its uri leads nowhere: a folder that is not there, or on S3 a
+        prefix without any object. That is a mistake in the settings, and not a day without events."""
+        store = self.feed_store(feed)
+        listing = list_feed(store, source, days, self.settings.controls, feed.account, feed.region)
+        if listing.is_bare and not isinstance(store, LocalStore):
+            raise StoreError(
+                f"feed {feed.name}: there is no object below {feed.uri}; mend its uri in the settings, or leave the "
+                "feed out until something is delivered",
+                feed=feed.name,
+                uri=feed.uri,
+            )
+        return listing
 
     def new_version(self, table: str, day: dt.date) -> VersionFolder:
         """The folder of a version that does not exist yet."""

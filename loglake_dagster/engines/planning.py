@@ -10,7 +10,6 @@ from loglake_dagster.engines import BaseVersion, FeedAccess, PlannedObject
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.runs import read_objects
 from loglake_dagster.errors import AuditError
-from loglake_dagster.io.listing import list_feed
 from loglake_dagster.lake.manifest import ObjectEntry, recipe_of
 from loglake_dagster.lake.partition import DeliveryWindow
 from loglake_dagster.lake.settings import Feed
@@ -60,8 +59,7 @@ def list_source(lake: Lake, source: Source, day: dt.date) -> SourceState:
     window, state = delivery_window(lake, source, day), SourceState()
     for feed in lake.settings.feeds_of(source.name):
         store = lake.feed_store(feed)
-        days = frozenset(window.delivery_days)
-        listing = list_feed(store, source, days, lake.settings.controls, feed.account, feed.region)
+        listing = lake.list_feed(feed, source, frozenset(window.delivery_days))
         state.ignored += listing.ignored
         state.refused += listing.refused
         for listed, key in listing.objects:

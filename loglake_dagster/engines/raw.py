@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from loglake_dagster.catalog import RawPartition
 from loglake_dagster.engines.lake import Lake
-from loglake_dagster.io.listing import list_feed
 from loglake_dagster.lake.schema import Column, Table
 from loglake_dagster.lake.source import Source
 
@@ -27,7 +26,8 @@ class DeliveredRow:
 
 @dataclass(frozen=True, slots=True)
 class RawResult:
-    """What a delivery day holds. `new_partitions` were registered by this run, `partitions` are all of the day."""
+    """What a delivery day holds. `new_partitions` were registered by this run, `partitions` are all of the day.
+    `warnings` name feeds whose uri seems to be wrong."""
 
     table: str
     day: dt.date
@@ -36,6 +36,7 @@ class RawResult:
     new_partitions: int
     ignored: dict[str, int]
     refused: dict[str, int]
+    warnings: tuple[str, ...] = ()
 
     @property
     def files(self) -> int:
@@ -59,9 +60,15 @@ def materialize_raw(lake: Lake, source: Source, day: dt.date) -> RawResult:
     ignored: Counter[str] = Counter()
     refused: Counter[str] = Counter()
     found: dict[tuple[str, ...], RawPartition] = {}
+    warnings: list[str] = []
     for feed in lake.settings.feeds_of(source.name):
         store = lake.feed_store(feed)
-        listing = list_feed(store, source, frozenset({day}), lake.settings.controls, feed.account, feed.region)
+        listing = lake.list_feed(feed, source, frozenset({day}))
+        if not listing.is_known:
+            warnings.append(
+                f"feed {feed.name}: nothing below {feed.uri} looks like {source.title}, of any day; see that its uri "
+                "is the place that AWS was told to deliver to, and not a folder below it"
+            )
         ignored += listing.ignored
         refused += listing.refused
         for listed, key in listing.objects:
@@ -72,4 +79,4 @@ def materialize_raw(lake: Lake, source: Source, day: dt.date) -> RawResult:
             found.setdefault(values, RawPartition(values, store.uri(key.folder)))
     new = lake.catalog.register_raw(source.raw_name, found.values())
     rows = tuple(DeliveredRow(*place, files[place], sizes[place]) for place in sorted(files))
-    return RawResult(source.raw_name, day, rows, len(found), new, dict(ignored), dict(refused))
+    return RawResult(source.raw_name, day, rows, len(found), new, dict(ignored), dict(refused), tuple(warnings))

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from loglake_dagster.catalog import LateObject
 from loglake_dagster.engines import Progress, ReadreadyJob, Written
-from loglake_dagster.engines.audit import Audit, audit_readready
+from loglake_dagster.engines.audit import audit_readready
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.late import late_objects, lateness
 from loglake_dagster.engines.planning import Plan, plan_readready
 from loglake_dagster.errors import CoverageError
 from loglake_dagster.io.versions import VersionFolder
-from loglake_dagster.kernels.coverage import Coverage
+from loglake_dagster.kernels.coverage import Audit, Coverage
 from loglake_dagster.lake.manifest import Manifest, Totals
 from loglake_dagster.lake.source import Source
 
@@ -37,7 +37,6 @@ class ReadreadyResult:
     manifest: Manifest
     location: str
     audit: Audit
-    threshold: float
     is_new: bool
     is_published: bool
     seen: str | None
@@ -49,6 +48,10 @@ class ReadreadyResult:
     @property
     def coverage(self) -> Coverage:
         return self.audit.coverage
+
+    @property
+    def threshold(self) -> float:
+        return self.audit.threshold
 
     def raise_if_refused(self) -> None:
         """CoverageError if the gate is shut."""
@@ -90,20 +93,19 @@ def materialize_readready(
     late = list(late_objects(lake, source, day, entries, {uri: one.key for uri, one in plan.state.objects.items()}))
     lake.catalog.note_late(late)
     audit = audit_readready(lake, plan, folder, manifest, entries)
-    threshold = lake.settings.quality.coverage
-    is_open = audit.coverage.ratio >= threshold
-    if is_new and is_open:
+    if is_new:
+        folder.write_audit(audit)
+    if is_new and audit.is_passed:
         facts = {"coverage": audit.coverage.ratio, "landed": audit.coverage.landed, "expected": audit.coverage.expected}
         lake.publish(manifest, plan.published.manifest.version if plan.published else None, facts)
-    if is_open:
+    if audit.is_passed:
         lake.catalog.settle_late(source.readready_name, day, plan.state.late)
     return ReadreadyResult(
         manifest=manifest,
         location=folder.location,
         audit=audit,
-        threshold=threshold,
         is_new=is_new,
-        is_published=is_open,
+        is_published=audit.is_passed,
         seen=plan.published.manifest.version if plan.published else None,
         objects_read=len(plan.unread) if is_new else 0,
         lateness=lateness(entries),

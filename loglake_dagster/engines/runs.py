@@ -21,6 +21,7 @@ from loglake_dagster.errors import ObjectError, StoreError
 from loglake_dagster.io.orc import bounds_of, pack_part, read_part
 from loglake_dagster.io.store import LocalStore, Store
 from loglake_dagster.kernels.accounting import rejects_of_day, rows_of_day
+from loglake_dagster.kernels.arrow import cut_rows
 from loglake_dagster.kernels.hashing import Hashes, content_hash, identity_hashes
 from loglake_dagster.lake.manifest import ObjectEntry, Part
 from loglake_dagster.lake.schema import SOURCE_OBJECT, SOURCE_ORDINAL, Table
@@ -29,6 +30,8 @@ from loglake_dagster.lake.source import Reject
 from loglake_dagster.sources import source_named
 
 READS_AT_ONCE = 16
+# What the rows of one part may take in memory, if they are more than one.
+PART_MEMORY = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +63,23 @@ class Identities:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What became of a run. `part` is None when none of its events are of the day."""
+    """What became of a run: its parts with their identities, none when none of its events are of the day."""
 
-    part: Part | None
+    parts: Sequence[tuple[Part, Identities]]
     entries: Sequence[ObjectEntry]
     rejects: Sequence[tuple[str, Reject]]
-    identities: Identities | None
 
 
 def write_run(run: Run) -> RunResult:
-    """Reads, decodes, accounts and writes a run."""
+    """Reads, decodes, accounts and writes a run. Rows that take much more memory than their objects took become several
+    parts: ORC's readers refuse a column of 2 GiB of texts."""
     rows, entries, rejects = _decode_run(run)
-    if rows.num_rows == 0:
-        return RunResult(None, entries, rejects, None)
-    identities = identities_of(rows, source_named(run.source).identity)
-    part = write_scratch(run.scratch / run.name, rows, run.table, run.orc)
-    return RunResult(part, entries, rejects, identities)
+    parts: list[tuple[Part, Identities]] = []
+    for number, piece in enumerate(cut_rows(rows, PART_MEMORY)):
+        name = run.name if number == 0 else f"{run.name.removesuffix('.orc')}-{number}.orc"
+        identities = identities_of(piece, source_named(run.source).identity)
+        parts.append((write_scratch(run.scratch / name, piece, run.table, run.orc), identities))
+    return RunResult(parts, entries, rejects)
 
 
 def _decode_run(run: Run) -> tuple[pa.Table, list[ObjectEntry], list[tuple[str, Reject]]]:

@@ -1,4 +1,4 @@
-"""What is published and how whole it is: the account of each version, from its manifest. Reads, never lists."""
+"""What is published, what the gate refused since, and how whole it is: from the lake alone, no feed is listed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.late import settles
-from loglake_dagster.io.versions import VersionFolder
+from loglake_dagster.io.versions import VersionFolder, version_folders
 from loglake_dagster.kernels.coverage import CoverageRow, Missing, measure_coverage
-from loglake_dagster.lake.manifest import Totals
+from loglake_dagster.lake.manifest import Manifest, Totals
 from loglake_dagster.sessions.record import TABLE
 from loglake_dagster.sources import SOURCES
 
@@ -21,16 +21,16 @@ FACTS = ("rows", "bytes", "content_hash", "coverage", "landed", "expected", "sta
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """A published version of a table's day. `coverage` is what its audit measured; accounts, missing objects, rejects
-    and what was passed over (`ignored` by reason, `refused` by control) are filled in only when a single day is asked
-    for. `statuses` are the sessions by keystroke status. From `settles` on, the end of the day's horizon, no more
-    events of it are waited for; `late` is the number of objects with late events that the version does not hold yet;
-    `is_settled` says that neither is to come."""
+    """A version of a table's day; `published` is None for one that the gate refused. `coverage`, the accounts and the
+    missing objects are what its audit measured; the latter two, rejects and what was passed over (`ignored` by reason,
+    `refused` by control) are filled in only when a single day is asked for. `statuses` are the sessions by keystroke
+    status. From `settles` on, the end of the day's horizon, no more events of it are waited for; `late` is the number
+    of objects with late events that the version does not hold yet; `is_settled` says that neither is to come."""
 
     table: str
     day: dt.date
     version: str
-    published: dt.datetime
+    published: dt.datetime | None
     location: str
     rows: int
     bytes: int
@@ -58,8 +58,9 @@ class TableStatus:
 
 
 def read_status(lake: Lake, day: dt.date | None = None) -> list[TableStatus]:
-    """Published versions, tables in the order of the lineage and days ascending; of one day with its whole account.
-    Empty days of a source that has no feed are left out: nobody asked for them."""
+    """Published versions, tables in the order of the lineage and days ascending; of one day with its whole account, and
+    followed by the versions that were refused since. Empty days of a source that has no feed are left out: nobody asked
+    for them."""
     statuses: list[TableStatus] = []
     fed = {source.readready_name for source in SOURCES if lake.settings.feeds_of(source.name)} | {TABLE.name}
     for table in (*(source.readready_name for source in SOURCES), TABLE.name):
@@ -67,21 +68,41 @@ def read_status(lake: Lake, day: dt.date | None = None) -> list[TableStatus]:
         for version in lake.catalog.published_days(table, day, day):
             if table not in fed and not version.facts.get("rows"):
                 continue
-            details = _details(lake, table, version.day, version.version) if day is not None else {}
+            folder = VersionFolder(lake.store, table, version.day, version.version)
+            details = _details(folder, folder.read_manifest()) if day is not None else {}
             facts: dict[str, Any] = {name: version.facts.get(name) for name in FACTS}
             late, end = waiting.get(version.day, 0), settles(lake, version.day)
             facts.update(details, late=late, settles=end, is_settled=not late and lake.now() >= end)
             facts.update(version=version.version, published=version.published, location=version.location)
             statuses.append(TableStatus(table, version.day, **facts))
+        if day is not None and table in fed:
+            statuses += _refused(lake, table, day)
     return statuses
 
 
-def _details(lake: Lake, table: str, day: dt.date, version: str) -> dict[str, Any]:
-    folder = VersionFolder(lake.store, table, day, version)
-    manifest = folder.read_manifest()
-    if table == TABLE.name:
+def _refused(lake: Lake, table: str, day: dt.date) -> list[TableStatus]:
+    """The versions of a day that the gate refused after what readers see was written."""
+    published = lake.catalog.published(table, day)
+    refused: list[TableStatus] = []
+    for folder in version_folders(lake.store, table, day):
+        if published is not None and folder.version <= published.version:
+            continue
+        audit = folder.read_audit()
+        if audit is None or audit.is_passed:
+            continue
+        manifest, coverage = folder.read_manifest(), audit.coverage
+        facts: dict[str, Any] = {name: getattr(manifest, name) for name in ("version", "rows", "bytes", "content_hash")}
+        facts.update(coverage=coverage.ratio, landed=coverage.landed, expected=coverage.expected)
+        facts.update(_details(folder, manifest), published=None, location=folder.location)
+        refused.append(TableStatus(table, day, **facts))
+    return refused
+
+
+def _details(folder: VersionFolder, manifest: Manifest) -> dict[str, Any]:
+    if folder.table == TABLE.name:
         return {}
-    coverage = measure_coverage(folder.read_objects(), [])
+    audit = folder.read_audit()
+    coverage = audit.coverage if audit else measure_coverage(folder.read_objects(), [])
     return {
         "totals": manifest.totals,
         "accounts": coverage.rows,

@@ -26,13 +26,16 @@ Level = tuple[list[str], list[Listed]]
 class Listing:
     """What a feed holds of the asked days. `ignored` counts keys and folders of other kinds by reason, `refused`
     those that a control denies by the control's name; a folder counts as one, it was not entered. `account` and
-    `region` are those of objects whose key does not say when they were delivered either."""
+    `region` are those of objects whose key does not say when they were delivered either. `is_bare` says that there is
+    nothing at all; `is_known` that something is the source's, of whatever day."""
 
     objects: list[tuple[Listed, SourceKey]] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     account: str | None = None
     region: str | None = None
+    is_bare: bool = True
+    is_known: bool = False
 
     def take(self, source: Source, listed: Listed, days: frozenset[dt.date], controls: Controls) -> None:
         """Adds one object to what it belongs to; objects of other days are passed over, uncounted."""
@@ -41,7 +44,9 @@ class Listing:
             key = self._dated(key, listed.modified)
         if isinstance(key, IgnoredKey):
             self.ignored[key.reason] += 1
-        elif key.delivery_day in days:
+            return
+        self.is_known = True
+        if key.delivery_day in days:
             refusal = controls.refusal_of_object(listed.key, key.account, key.region)
             if refusal is None:
                 self.objects.append((listed, key))
@@ -74,12 +79,15 @@ def list_feed(
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for level in done:
                 folders, objects = level.result()
+                listing.is_bare = listing.is_bare and not folders and not objects
                 for listed in objects:
                     listing.take(source, listed, days, controls)
                 for folder in folders:
                     descent = source.descend(folder, days, controls)
                     if descent.ignored:
                         listing.ignored[descent.ignored] += 1
+                    elif descent.folders != (folder,):
+                        listing.is_known = True  # the source says of it what to list, or that it is another day's
                     if descent.refused:
                         listing.refused[descent.refused] += 1
                     pending |= {pool.submit(store.list_level, below) for below in descent.folders}

@@ -3,6 +3,7 @@
 part-*.orc                    data; all that a reader's engine sees, names with `_` are hidden from it
 _manifest/manifest.json       what the version is (lake/manifest.py)
 _manifest/objects.parquet     one row a source object: the accounting
+_manifest/audit.json          what the audit came to, once it ended, passed or not (kernels/coverage.py)
 _rejects/rejects-*.jsonl      records that could not be rows, verbatim, one a line
 """
 
@@ -14,7 +15,7 @@ import datetime as dt
 import itertools
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -22,13 +23,16 @@ import pyarrow.parquet as pq
 
 from loglake_dagster.errors import StoreError
 from loglake_dagster.io.store import Store
+from loglake_dagster.kernels.coverage import Audit
 from loglake_dagster.lake.manifest import Manifest, ObjectEntry
-from loglake_dagster.lake.partition import version_folder
+from loglake_dagster.lake.partition import day_folder, version_folder
 from loglake_dagster.lake.source import Reject
 
 MANIFEST = "_manifest/manifest.json"
 OBJECTS = "_manifest/objects.parquet"
+AUDIT = "_manifest/audit.json"
 _COUNTS = ("filtered_by", "other_days", "accounts", "lateness")
+T = TypeVar("T")
 _TIME = pa.timestamp("ms", "UTC")
 OBJECT_SCHEMA = pa.schema(
     [
@@ -75,11 +79,27 @@ class VersionFolder:
 
     def read_manifest(self) -> Manifest:
         """StoreError if it is not there or damaged."""
-        data = self.store.read(self.key(MANIFEST))
+        return self._read_json(MANIFEST, Manifest, "manifest")
+
+    def write_audit(self, audit: Audit) -> None:
+        self.store.write(self.key(AUDIT), msgspec.json.format(msgspec.json.encode(audit), indent=1))
+
+    def read_audit(self) -> Audit | None:
+        """What the audit came to; None if none ended, and for versions of releases that did not write it down.
+        StoreError if it is damaged."""
         try:
-            return msgspec.json.decode(data, type=Manifest)
+            return self._read_json(AUDIT, Audit, "audit")
+        except StoreError as error:
+            if error.facts.get("why") == "not found":
+                return None
+            raise
+
+    def _read_json(self, name: str, kind: type[T], what: str) -> T:
+        data = self.store.read(self.key(name))
+        try:
+            return msgspec.json.decode(data, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StoreError(f"{self.store.uri(self.key(MANIFEST))}: not a readable manifest: {error}") from error
+            raise StoreError(f"{self.store.uri(self.key(name))}: not a readable {what}: {error}") from error
 
     def read_objects(self) -> list[ObjectEntry]:
         """The accounting, in the order of the objects' URIs. StoreError if it is not there or damaged."""
@@ -98,6 +118,13 @@ class VersionFolder:
         record."""
         lines = (line for name in names for line in self.store.read(self.key(name)).splitlines())
         return [json.loads(line) for line in itertools.islice(lines, limit)]
+
+
+def version_folders(store: Store, table: str, day: dt.date) -> list[VersionFolder]:
+    """Every version's folder of a table's day, oldest first: published, refused or left unfinished."""
+    folders, _objects = store.list_level(f"{day_folder(table, day)}/")
+    names = sorted(folder.rstrip("/").rpartition("/v=")[2] for folder in folders if "/v=" in folder)
+    return [VersionFolder(store, table, day, name) for name in names]
 
 
 def _reject(uri: str, reject: Reject) -> dict[str, Any]:

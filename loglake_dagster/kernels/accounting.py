@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loglake_dagster.errors import AuditError
-from loglake_dagster.kernels.arrow import arrow_schema
+from loglake_dagster.kernels.arrow import arrow_schema, taken
 from loglake_dagster.kernels.hashing import identity_hashes, repeated
 from loglake_dagster.lake.manifest import ObjectEntry
 from loglake_dagster.lake.schema import SOURCE_OBJECT, Table
@@ -38,7 +38,8 @@ def rows_of_day(
     times = rows["eventtime"].cast(pa.int64()).to_numpy()
     days = times // _DAY_MS
     of_day = np.flatnonzero(days == (day - _EPOCH.date()).days)
-    is_repeat = _repeats(rows.select(list(source.identity)).take(pa.array(of_day)), source.identity)
+    identities = pa.table({name: taken(rows[name], pa.array(of_day)) for name in source.identity})
+    is_repeat = _repeats(identities, source.identity)
     day_places = places[of_day]
     landed = np.bincount(day_places[~is_repeat], minlength=len(objects))
     duplicate = np.bincount(day_places[is_repeat], minlength=len(objects))
@@ -49,7 +50,7 @@ def rows_of_day(
     _add_times(entries, places, times)
     is_other = days != (day - _EPOCH.date()).days
     _add_other_days(entries, places[is_other], days[is_other])
-    _add_accounts(entries, day_places, rows[source.account_column].take(pa.array(of_day)))
+    _add_accounts(entries, day_places, taken(rows[source.account_column], pa.array(of_day)))
     _add_lateness(entries, day_places, times[of_day])
     for entry in entries:
         if not entry.is_balanced:
@@ -71,15 +72,12 @@ def _in_order(table: Table, rows: pa.Table, kept: _Counts, entries: Sequence[Obj
     every column once after: a day's rows are wide."""
     uris = pa.array([entry.uri for entry in entries], pa.string())
     places = rows[OBJECT_PLACE].combine_chunks()
-    keys = rows.select([name for name in table.row_order if name != SOURCE_OBJECT.name]).take(pa.array(kept))
-    keys = keys.append_column(SOURCE_OBJECT.name, uris.take(places.take(pa.array(kept))))
-    order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in table.row_order])
+    keys = {name: taken(rows[name], pa.array(kept)) for name in table.row_order if name != SOURCE_OBJECT.name}
+    keys[SOURCE_OBJECT.name] = uris.take(places.take(pa.array(kept)))
+    order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in table.row_order])
     chosen = pa.array(kept).take(order)
     objects = uris.take(places.take(chosen))
-    columns = [
-        objects if name == SOURCE_OBJECT.name else rows[name].take(chosen).combine_chunks()
-        for name in table.column_names
-    ]
+    columns = [objects if name == SOURCE_OBJECT.name else taken(rows[name], chosen) for name in table.column_names]
     return pa.Table.from_arrays(columns, schema=arrow_schema(table))
 
 
@@ -150,7 +148,7 @@ def _add_lateness(entries: Sequence[ObjectEntry], places: _Counts, times: _Count
         entries[place].lateness[names[bucket]] = count
 
 
-def _add_accounts(entries: Sequence[ObjectEntry], places: _Counts, accounts: pa.ChunkedArray) -> None:
+def _add_accounts(entries: Sequence[ObjectEntry], places: _Counts, accounts: pa.Array) -> None:
     """Landed and duplicate events by account, for objects whose key names none."""
     unnamed = np.fromiter((entry.account is None for entry in entries), bool, len(entries))
     if not unnamed.any():

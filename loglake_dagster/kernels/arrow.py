@@ -1,4 +1,4 @@
-"""Arrow forms of the declared columns, and the two builders that the decoders share.
+"""Arrow forms of the declared columns, and the builders that the decoders share.
 
 The one place that says how a kind is stored. A timestamp is UTC wall clock without a zone: ORC's TIMESTAMP is what
 Athena, Hive and Trino accept as `timestamp`, TIMESTAMP_INSTANT is not (adr/0004).
@@ -6,7 +6,7 @@ Athena, Hive and Trino accept as `timestamp`, TIMESTAMP_INSTANT is not (adr/0004
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loglake_dagster.lake.schema import Column, Kind, Table
+from loglake_dagster.lake.source import OBJECT_PLACE, Decoded, ObjectAccount
+
+# An array of texts holds less than 2 GiB. A decoder makes one of at most this many bytes of a source, or of one record,
+# which the settings keep below 2 GiB.
+BATCH_BYTES = 64 << 20
+# Above this a column of a whole run is not taken as one array of texts.
+COLUMN_BYTES = 1 << 30
 
 ARROW_TYPES: dict[Kind, pa.DataType] = {
     "string": pa.string(),
@@ -52,3 +59,58 @@ def json_text_array(values: Sequence[Any]) -> tuple[pa.Array, np.ndarray[Any, An
         is_null = pc.equal(texts, "null").to_numpy(zero_copy_only=False) & four
     valid = pa.array((lengths > 0) & ~is_null)
     return pc.if_else(valid, texts, pa.scalar(None, pa.string())), is_null
+
+
+def decoded_of(tables: Sequence[pa.Table], accounts: Sequence[ObjectAccount]) -> Decoded:
+    """A run's tables and accounts. An object that turned out to be unreadable has no rows and counts nothing, however
+    far its reading came."""
+    rows = pa.concat_tables(tables)
+    unread = [place for place, account in enumerate(accounts) if account.error is not None]
+    if unread and rows.num_rows:
+        rows = rows.filter(pc.invert(pc.is_in(rows[OBJECT_PLACE], pa.array(unread, pa.int32()))))
+    return Decoded(rows, [ObjectAccount(error=one.error) if one.error is not None else one for one in accounts])
+
+
+def cut_batches(sizes: Iterable[int], count: int, size_limit: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of stretches of at most `count` things and, where they are more than one, `size_limit` in all."""
+    start = end = total = 0
+    for size in sizes:
+        if end > start and (end - start == count or total + size > size_limit):
+            yield start, end
+            start, total = end, 0
+        end, total = end + 1, total + size
+    if end > start:
+        yield start, end
+
+
+def cut_rows(rows: pa.Table, size_limit: int) -> Iterator[pa.Table]:
+    """The rows in stretches of at most `size_limit` bytes of memory, or of one row; none for no rows."""
+    if rows.num_rows and rows.nbytes <= size_limit:
+        yield rows
+        return
+    sizes = np.zeros(rows.num_rows, np.int64)
+    for column in rows.columns:
+        if pa.types.is_string(column.type):
+            sizes += pc.fill_null(pc.binary_length(column), 0).to_numpy()
+    fixed = 8 * rows.num_columns
+    for start, end in cut_batches((sizes + fixed).tolist(), rows.num_rows, size_limit):
+        yield rows.slice(start, end - start)
+
+
+def combined(column: pa.ChunkedArray) -> pa.Array:
+    """One array of a column; of large texts where plain ones could overflow."""
+    if pa.types.is_string(column.type) and column.nbytes > COLUMN_BYTES:
+        column = column.cast(pa.large_string())
+    return column.combine_chunks()
+
+
+def taken(column: pa.ChunkedArray, places: pa.Array) -> pa.Array | pa.ChunkedArray:
+    """The values at the places, of the column's type; several arrays where one of texts could overflow."""
+    if not pa.types.is_string(column.type) or column.nbytes <= COLUMN_BYTES:
+        return column.take(places).combine_chunks()
+    values = combined(column)
+    sizes = pc.fill_null(pc.binary_length(column).take(places), 0).to_pylist()
+    chunks = [
+        values.take(places.slice(a, b - a)).cast(column.type) for a, b in cut_batches(sizes, len(places), BATCH_BYTES)
+    ]
+    return pa.chunked_array(chunks, column.type)

@@ -70,6 +70,21 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """What the audit of a version came to. `recounted` objects were counted again by plain code and agreed;
+    `not_recounted` could not be (a framing that the plain code does not know). `threshold` is what the gate asked."""
+
+    coverage: Coverage
+    recounted: int
+    not_recounted: int
+    threshold: float
+
+    @property
+    def is_passed(self) -> bool:
+        return self.coverage.ratio >= self.threshold
+
+
+@dataclass(frozen=True, slots=True)
 class SizeModel:
     """Events of the day in an object as `slope * bytes + intercept`, fitted on the objects that could be read. The size
     of an emptied object says nothing: it counts as a `typical` one, for nobody delivers objects without events."""

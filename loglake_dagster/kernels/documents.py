@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from loglake_dagster.errors import ObjectError, RecordError, quote
+from loglake_dagster.kernels.arrow import BATCH_BYTES, cut_batches, decoded_of
 from loglake_dagster.kernels.error_output import MARK, original_texts
-from loglake_dagster.kernels.frame import Span, array_of_member, split_documents, split_elements, split_lines
-from loglake_dagster.kernels.framing import UNFORESEEN
+from loglake_dagster.kernels.frame import Span, arrays_of_member, is_dense, split_documents, split_elements, split_lines
+from loglake_dagster.kernels.framing import UNFORESEEN, Cuttings
 from loglake_dagster.kernels.inflate import inflate
 from loglake_dagster.kernels.session_id import split_session_id
 from loglake_dagster.kernels.times import YEARS, is_storable_ms
@@ -80,6 +81,7 @@ class SessionMessage(msgspec.Struct, gc=False):
     runAsUser: str | None = None  # noqa: N815
 
 
+_EVENTS = b'"logEvents"'
 _decode_document = msgspec.json.Decoder(Document).decode
 _decode_loose = msgspec.json.Decoder(_LooseDocument).decode
 _decode_loose_event = msgspec.json.Decoder(_LooseEvent).decode
@@ -99,6 +101,7 @@ class _Draft:
     times: list[int] = field(default_factory=list)
     ordinals: list[int] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
+    size: int = 0
 
     def table(self) -> pa.Table:
         arrays = {name: pa.array(values, pa.string()) for name, values in self.texts.items()}
@@ -125,15 +128,25 @@ def decode_documents(objects: Iterable[bytes | ObjectError], wanted: Wanted, lim
             account.damage = inflated.damage
             for text in inflated.texts:
                 for document in _documents(text, account, limit_bytes):
-                    _add(draft, document, place, groups, account)
-                if len(draft.times) >= BATCH_EVENTS:
-                    tables.append(draft.table())
-                    draft = _Draft()
+                    verdict, role = groups.judge_document(document)
+                    ordinals, events = take_events(document, verdict, account)
+                    for start, end, size in _batches(document, events):
+                        if len(draft.times) >= BATCH_EVENTS or (draft.times and draft.size + size > BATCH_BYTES):
+                            tables.append(draft.table())
+                            draft = _Draft()
+                        _add(draft, document, place, ordinals[start:end], events[start:end], role)
+                        draft.size += size
         except ObjectError as error:
             account.error = error
     tables.append(draft.table())
-    result.rows = pa.concat_tables(tables)
-    return result
+    return decoded_of(tables, result.objects)
+
+
+def _batches(document: Document, events: Sequence[LogEvent]) -> Iterator[tuple[int, int, int]]:
+    """(start, end, size) of stretches of a document's events. Each event's row repeats the document's names."""
+    names = len(document.owner) + len(document.logGroup) + len(document.logStream)
+    sizes = [len(event.message) + len(event.extractedFields) + names for event in events]
+    return ((start, end, sum(sizes[start:end])) for start, end in cut_batches(sizes, BATCH_EVENTS, BATCH_BYTES))
 
 
 class LogGroups:
@@ -182,16 +195,18 @@ def _documents(text: bytes, account: ObjectAccount, limit_bytes: int | None) -> 
         try:
             yield from _documents_of(piece, span, account, limit_bytes)
         except RecordError as error:
-            account.rejects.append(Reject.of(account.found, error, piece))
+            account.reject(Reject.of(account.found, error, piece))
             account.found += 1
             if not span.is_whole:
                 account.damage = account.damage or Damage("the text ends inside a document", 0.0)
+        if account.error is not None:
+            return
 
 
 def _documents_of(piece: bytes, span: Span, account: ObjectAccount, limit_bytes: int | None) -> list[Document]:
     """The document that a piece is, or those of the original record that it holds; RecordError if it is neither."""
     try:
-        return [read_document(piece)]
+        return [read_document(piece, account)]
     except UNFORESEEN as error:
         texts = None if limit_bytes is None else original_texts(piece, limit_bytes)
         if texts is None:
@@ -204,7 +219,10 @@ def _documents_of(piece: bytes, span: Span, account: ObjectAccount, limit_bytes:
 
 
 def _read(piece: bytes) -> Document:
-    """A document, a loose one where an event is not as foreseen; msgspec's errors where it is no document."""
+    """A document, a loose one where an event is not as foreseen; msgspec's errors where it is no document, and where
+    it seems to have two lists of events: of equal names msgspec takes the last."""
+    if piece.rfind(_EVENTS, piece.find(_EVENTS) + 1) >= 0:
+        raise msgspec.ValidationError("more than one `logEvents`")
     try:
         document = _decode_document(piece)
         if all(is_storable_ms(event.timestamp) for event in document.logEvents):
@@ -212,25 +230,31 @@ def _read(piece: bytes) -> Document:
             b"\n".join(fields).decode()  # msgspec did not look into them
             return document
     except UNFORESEEN:
-        pass
+        if is_dense(piece):
+            raise
     return _decode_loose(piece)
 
 
-def read_document(piece: bytes) -> Document:
+def read_document(piece: bytes, account: ObjectAccount) -> Document:
     """A document, even one that is no sound JSON because an event in it is none: the events are cut out by their
-    brackets and the rest is parsed. msgspec's errors where it is no document, or is cut off."""
+    brackets and the rest is parsed. msgspec's errors where it is no document, or is cut off; ObjectError, in the
+    account too, when too many of the events are too short for one."""
     try:
         return _read(piece)
     except UNFORESEEN:
-        start = array_of_member(piece, b"logEvents")
-        if start is None:
+        starts = list(arrays_of_member(piece, b"logEvents"))
+        if len(starts) != 1:
             raise
-        events = list(split_elements(piece, start))
-        end = piece.find(b"]", events[-1].end if events else start)
+        start = starts[0]
+        events = Cuttings(account)
+        last: Span | None = None
+        for last in split_elements(piece, start):
+            events.add(last.of(piece))
+        end = piece.find(b"]", last.end if last else start)
         if end < 0:
             raise
     document = _decode_loose(piece[:start] + b"[]" + piece[end + 1 :])
-    document.logEvents = [msgspec.Raw(event.of(piece)) for event in events]
+    document.logEvents = list(map(msgspec.Raw, events.texts))
     return document
 
 
@@ -244,7 +268,7 @@ def _sound_events(document: _LooseDocument, first: int, account: ObjectAccount) 
             events.append(_any_event(piece, f"$.logEvents[{index}]"))
             ordinals.append(first + index)
         except RecordError as error:
-            account.rejects.append(Reject.of(first + index, error, piece))
+            account.reject(Reject.of(first + index, error, piece))
     return ordinals, events
 
 
@@ -279,9 +303,10 @@ def take_events(
     return range(first, account.found), document.logEvents
 
 
-def _add(draft: _Draft, document: Document, place: int, groups: LogGroups, account: ObjectAccount) -> None:
-    verdict, role = groups.judge_document(document)
-    ordinals, events = take_events(document, verdict, account)
+def _add(
+    draft: _Draft, document: Document, place: int, ordinals: Sequence[int], events: Sequence[LogEvent], role: str | None
+) -> None:
+    """Adds events of a document of the object at `place` in the run."""
     count = len(events)
     texts = draft.texts
     texts["owner"] += [document.owner] * count

@@ -8,7 +8,6 @@ neighbours.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import msgspec
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\],:]', re.DOTALL)
 _OBJECT_LINE = re.compile(rb"\n(?=\{)")
 _LINE_END_OR_OPEN = re.compile(rb"[\n{]")
+DENSE_BYTES = 16
 _SPACE = b" \t\r\n\0"
 _SEPARATORS = _SPACE + b",\xef\xbb\xbf"
 _parse_any = msgspec.json.Decoder(msgspec.Raw).decode
@@ -57,6 +57,12 @@ def split_documents(text: bytes, start: int = 0) -> Iterator[Span]:
         position = _skip(text, position, _SEPARATORS)
 
 
+def is_dense(text: bytes) -> bool:
+    """Whether a text may hold so many values, and so small ones, that a list of them all would take many times its
+    memory: real records have a comma every thirty bytes."""
+    return text.count(b",") * DENSE_BYTES > len(text)
+
+
 def split_lines(text: bytes) -> Iterator[Span]:
     """The values that `split_documents` gives, for documents that begin lines of their own: one that is no sound JSON
     ends, at the latest, where a line begins with `{`. A bracket or a quote too few then costs its document and not the
@@ -65,13 +71,15 @@ def split_lines(text: bytes) -> Iterator[Span]:
     while position is not None:
         begin, position = position, None
         for span in split_documents(text, begin):
-            starts = [found.end() for found in _OBJECT_LINE.finditer(text, span.start, span.end)]
-            if not starts or _is_sound(span.of(text)):
+            if _OBJECT_LINE.search(text, span.start, span.end) is None or _is_sound(span.of(text)):
                 yield span
                 continue
-            for start, end in itertools.pairwise([span.start, *starts]):
-                yield from (Span(start + s.start, start + s.end, s.is_whole) for s in split_documents(text[start:end]))
-            position = starts[-1]
+            start = span.start
+            for found in _OBJECT_LINE.finditer(text, span.start, span.end):
+                line = text[start : found.end()]
+                yield from (Span(start + s.start, start + s.end, s.is_whole) for s in split_documents(line))
+                start = found.end()
+            position = start
             break
 
 
@@ -97,8 +105,8 @@ def split_elements(text: bytes, start: int) -> Iterator[Span]:
         yield Span(span.start, span.end, is_whole=False)
 
 
-def array_of_member(text: bytes, name: bytes) -> int | None:
-    """Where the `[` of the array under a name of the outermost object stands; None if there is no such array."""
+def arrays_of_member(text: bytes, name: bytes) -> Iterator[int]:
+    """Where the `[` of each array under a name of the outermost object stands."""
     depth, key_end, key = 0, -1, b""
     for token in _TOKEN.finditer(text):
         mark = text[token.start()]
@@ -110,12 +118,11 @@ def array_of_member(text: bytes, name: bytes) -> int | None:
             and key.lower() == name.lower()
             and text[key_end : token.start()].strip() == b":"
         ):
-            return token.start()
+            yield token.start()
         if mark in _OPEN:
             depth += 1
         elif mark in _CLOSE:
             depth -= 1
-    return None
 
 
 def _is_sound(text: bytes) -> bool:

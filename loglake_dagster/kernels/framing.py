@@ -6,16 +6,28 @@ is wrong costs itself. What the records mean is the decoder's (records.py); wher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
 
 from loglake_dagster.errors import ObjectError, RecordError, quote
-from loglake_dagster.kernels.frame import array_of_member, split_documents, split_elements, split_lines
-from loglake_dagster.lake.source import Damage, ObjectAccount, Reject, Wanted
+from loglake_dagster.kernels.frame import (
+    DENSE_BYTES,
+    Span,
+    arrays_of_member,
+    is_dense,
+    split_documents,
+    split_elements,
+    split_lines,
+)
+from loglake_dagster.lake.source import MAX_REJECTS, TINY_BYTES, Damage, ObjectAccount, Reject, Wanted
+
+# A note on an object: of several lists under one name plain JSON parsers see the last.
+MANY_LISTS = "more than one list of records"
 
 # What msgspec raises for a text that is not as foreseen.
 UNFORESEEN = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
@@ -31,7 +43,24 @@ class Pieces:
     ordinals: Sequence[int] = field(default_factory=list)
 
 
+class Cuttings:
+    """Texts that are cut out one by one. Among them too many that are too short for a record, and the object is given
+    up before they are all in memory."""
+
+    def __init__(self, account: ObjectAccount) -> None:
+        self.texts: list[bytes] = []
+        self._account, self._tiny = account, 0
+
+    def add(self, text: bytes) -> None:
+        """Takes a text. ObjectError, in the account too, when the object is given up."""
+        self.texts.append(text)
+        self._tiny += len(text) < TINY_BYTES
+        if self._tiny > MAX_REJECTS:
+            raise self._account.give_up()
+
+
 # Cuts a text. What it finds is counted in the account: also records that it filters or rejects, which are no pieces.
+# When it gives the object up, the account has the error, which may be raised too.
 Splitter = Callable[[bytes, ObjectAccount], Pieces]
 
 
@@ -60,19 +89,43 @@ class Envelope(Framing):
 
     def __init__(self, member: str, sign: str | None = None) -> None:
         self._member, self._sign = member, sign
-        self._parse_raw = self.parser(msgspec.Raw)
+        self._mark = f'"{member}"'.encode()
+        self._parse_raw = self._parser(list[msgspec.Raw])
+        self._parse_list = self._parser(msgspec.Raw)
 
     def parser(self, item: Any) -> Callable[[bytes], list[Any]]:
+        # Other members are not foreseen: one may be the member in another case, with records of its own.
+        parse = self._parser(list[item], is_strict=True)
+
+        def parse_one_list(text: bytes) -> list[Any]:
+            records = parse(text)
+            if not self._is_one_list(text):
+                raise msgspec.ValidationError(MANY_LISTS)
+            return records  # type: ignore[no-any-return]
+
+        return parse_one_list
+
+    def _parser(self, kind: Any, is_strict: bool = False) -> Callable[[bytes], Any]:
         member = self._member
-        decode = msgspec.json.Decoder(msgspec.defstruct("Envelope", [(member, list[item])])).decode
+        decode = msgspec.json.Decoder(
+            msgspec.defstruct("Envelope", [(member, kind)], forbid_unknown_fields=is_strict)
+        ).decode
         return lambda text: getattr(decode(text), member)
+
+    def _is_one_list(self, text: bytes) -> bool:
+        """Whether a well-formed text has the member once. Of two every JSON parser takes the last and tells nobody.
+        The name in quotes can be in a record too, but then the last list is all of the text but its frame."""
+        if text.rfind(self._mark, text.find(self._mark) + 1) < 0:  # half as dear as `find`
+            return True
+        return len(text.strip()) - len(self._parse_list(text)) < len(self._mark) + len('{:}""":[0],')
 
     def is_file(self, text: bytes) -> bool:
         try:
-            self._parse_raw(text)
+            if bytes(self._parse_list(text)).startswith(b"["):
+                return True
         except UNFORESEEN:
-            return _has_no_member(text, self._member)
-        return True
+            pass
+        return _has_no_member(text, self._member)
 
     def splitter(self, wanted: Wanted) -> Splitter:
         return self._split
@@ -85,40 +138,50 @@ class Envelope(Framing):
     def _texts(self, text: bytes, account: ObjectAccount) -> list[bytes]:
         """Every record's own bytes, of every list in the text. Notes in the account when the text ends inside a list,
         or holds something else besides."""
-        try:
-            return [bytes(raw) for raw in self._parse_raw(text)]
-        except UNFORESEEN:
-            pass
-        documents = list(split_documents(text))
-        starts = [self._list_start(span.of(text)) for span in documents]
-        lists = len(starts) - starts.count(None)
-        if lists == 0 and not any(self._is_record(span.of(text)) for span in documents):
+        if not is_dense(text) and not self._may_have_lists(text):
+            try:
+                return [bytes(raw) for raw in self._parse_raw(text)]
+            except UNFORESEEN:
+                pass
+        # No list of the documents is kept: `[][][]` has more of them than there is memory for.
+        lists = sum(1 for span in split_documents(text) for _start in self._list_starts(span.of(text)))
+        if lists == 0 and not any(self._is_record(span.of(text)) for span in split_documents(text)):
             self._check_no_list(text, account)
             return []
-        pieces: list[bytes] = []
+        cuttings = Cuttings(account)
         strays = list_end = 0
-        for span, start in zip(documents, starts, strict=True):
-            if start is None and span.start < list_end:
-                continue
-            if start is None:
-                is_record = self._is_record(span.of(text))
-                pieces += [span.of(text)] if is_record else []
-                strays += 0 if is_record else len(span.of(text).strip(b"]}"))
-                continue
-            # A record with a bracket too many seems to end its document: one list alone is followed to its own end.
-            own = text[span.start :] if lists == 1 else span.of(text)
-            elements = list(split_elements(own, start))
-            pieces += [element.of(own) for element in elements]
-            list_end = span.start + own.find(b"]", elements[-1].end if elements else start)
-            if not span.is_whole or (elements and not elements[-1].is_whole):
-                account.damage = account.damage or Damage("the text ends before the list of records does", 0.0)
+        for span in split_documents(text):
+            starts = list(self._list_starts(span.of(text)))
+            if len(starts) > 1 and MANY_LISTS not in account.notes:
+                account.notes += (MANY_LISTS,)
+            for start in starts:
+                # A record with a bracket too many seems to end its document: one list alone is followed to its end.
+                own = text[span.start :] if lists == 1 else span.of(text)
+                last: Span | None = None
+                for last in split_elements(own, start):
+                    cuttings.add(last.of(own))
+                list_end = span.start + own.find(b"]", last.end if last else start)
+                if not span.is_whole or (last and not last.is_whole):
+                    account.damage = account.damage or Damage("the text ends before the list of records does", 0.0)
+            if not starts and span.start >= list_end:
+                if self._is_record(span.of(text)):
+                    cuttings.add(span.of(text))
+                else:
+                    strays += len(span.of(text).strip(b"]}"))
         if strays:
             account.damage = account.damage or Damage("text that is no list of records", strays / len(text))
-        return pieces
+        return cuttings.texts
 
-    def _list_start(self, document: bytes) -> int | None:
-        """Where the list of records begins in a document: an array, or an object with the member."""
-        return 0 if document.startswith(b"[") else array_of_member(document, self._member.encode())
+    def _list_starts(self, document: bytes) -> Iterator[int]:
+        """Where the lists of records begin in a document: an array, or the member of an object."""
+        if document.startswith(b"["):
+            return iter((0,))
+        starts = arrays_of_member(document, self._member.encode())
+        return starts if self._may_have_lists(document) else islice(starts, 1)
+
+    def _may_have_lists(self, text: bytes) -> bool:
+        """Whether an object may have the member more than once, in whatever case."""
+        return text.lower().count(self._mark.lower()) > 1
 
     def _is_record(self, document: bytes) -> bool:
         try:
@@ -149,6 +212,14 @@ def _has_no_member(text: bytes, member: str) -> bool:
 Unwrap = Callable[[bytes, ObjectAccount], Pieces | None]
 
 
+# What the values of a text of this size take in memory is not worth a look.
+SMALL_BYTES = 1 << 16
+
+
+class _AnyObject(msgspec.Struct, gc=False):
+    """A JSON object, whatever is in it."""
+
+
 class Documents(Framing):
     """JSON objects back to back: one alone, one a line, concatenated, pretty-printed. `unwrapper` makes, for what is
     wanted, what looks into each document first."""
@@ -158,6 +229,7 @@ class Documents(Framing):
     def __init__(self, unwrapper: Callable[[Wanted], Unwrap] | None = None) -> None:
         self._unwrapper = unwrapper
         self._parse_raw = self.parser(msgspec.Raw)
+        self._parse_objects = self.parser(_AnyObject)
 
     def parser(self, item: Any) -> Callable[[bytes], list[Any]]:
         # It reads on over the ends of lines: pretty-printed and concatenated objects are well-formed too.
@@ -165,7 +237,7 @@ class Documents(Framing):
 
     def is_file(self, text: bytes) -> bool:
         try:
-            self._parse_raw(text)
+            self._parse_objects(text)
         except UNFORESEEN:
             return False
         return True
@@ -186,19 +258,33 @@ class Documents(Framing):
                 account.found += 1
             texts += inside.texts
             ordinals += inside.ordinals
+            if account.error is not None:
+                break
         return _objects_of(zip(texts, ordinals, strict=True), account)
+
+    def _parse_few(self, text: bytes) -> None:
+        """UNFORESEEN for a text that is not well-formed, and for one of values that may be so many, and so small, that
+        a list of them would take many times its memory."""
+        if text.count(b"{") * DENSE_BYTES > len(text):
+            raise msgspec.ValidationError("many small objects")
+        self._parse_objects(text)
 
     def _texts(self, text: bytes, account: ObjectAccount) -> list[bytes]:
         """Every document's own bytes; what is none is a text of its own. Notes in the account when the last one is
         cut off."""
         try:
+            if len(text) > SMALL_BYTES:
+                self._parse_few(text)
             return [bytes(raw) for raw in self._parse_raw(text)]
         except UNFORESEEN:
             pass
-        spans = list(split_lines(text))
-        if spans and not spans[-1].is_whole:
+        cuttings = Cuttings(account)
+        span: Span | None = None
+        for span in split_lines(text):
+            cuttings.add(span.of(text).rstrip())
+        if span is not None and not span.is_whole:
             account.damage = account.damage or Damage("the text ends inside a document", 0.0)
-        return [span.of(text).rstrip() for span in spans]
+        return cuttings.texts
 
 
 def _objects_of(found: Iterable[tuple[bytes, int]], account: ObjectAccount) -> Pieces:
@@ -212,7 +298,7 @@ def _objects_of(found: Iterable[tuple[bytes, int]], account: ObjectAccount) -> P
             ordinals.append(ordinal)
         else:
             error = RecordError("$", "a JSON object", f"{len(text)} bytes that are none")
-            account.rejects.append(Reject.of(ordinal, error, text))
+            account.reject(Reject.of(ordinal, error, text))
     return Pieces(texts, ordinals)
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from loglake_dagster.kernels.arrow import combined
 from loglake_dagster.lake.manifest import HASH_BITS
 
 _SLICE_ROWS = 8_192
@@ -35,8 +36,8 @@ def _slice_hashes(columns: Sequence[pa.ChunkedArray]) -> Hashes:
     header = np.empty((count, len(columns)), "<i8")
     texts: list[pa.Array] = []
     for place, chunked in enumerate(columns):
-        column = chunked.combine_chunks()
-        if pa.types.is_string(column.type):
+        column = combined(chunked)
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             header[:, place] = pc.fill_null(pc.binary_length(column), -1).to_numpy(zero_copy_only=False)
             if column.null_count < count:
                 texts.append(pc.fill_null(column, "").cast(pa.large_binary()))

@@ -20,6 +20,12 @@ MAX_LAYERS = 3
 IsalError: Any = igzip_lib.IsalError
 _BETWEEN_MEMBERS = b"\n\r\0 \t"
 _PIECE = 1 << 16
+# After a bad member the first piece of each is short, and each next one twice as long: what a bad one costs is then in
+# proportion to what was sound of it.
+_FIRST_PIECE = 32
+# How many times its own bytes an object's bad members may be fed. Each real one costs itself about twice; made ones,
+# that all go wrong at one late place, would cost the square of their number.
+BAD_SHARE = 8
 
 
 @dataclass(slots=True)
@@ -54,6 +60,7 @@ def _inflate_layer(data: bytes, budget: int, result: Inflated, layer: int) -> in
         raise ObjectError(f"gzip inside gzip, more than {MAX_LAYERS} layers")
     lost = 0
     reason = ""
+    bad_fed, bad_inflated, allowed = 0, 0, budget
     view = memoryview(data)
     position = 0
     while position < len(data):
@@ -63,17 +70,19 @@ def _inflate_layer(data: bytes, budget: int, result: Inflated, layer: int) -> in
         if data[position : position + 2] != MAGIC:
             reason, lost = reason or "bytes that are not gzip after a member", lost + len(data) - position
             break
-        text, used, problem = _inflate_member(view[position:], budget)
-        if problem:
-            end = _resume_at(data, position, problem)
-            reason, lost = reason or problem, lost + (0 if text else end - position)
+        read = _inflate_member(view[position:], budget, _FIRST_PIECE if reason else _PIECE)
+        if read.problem:
+            bad_fed, bad_inflated = bad_fed + read.used, bad_inflated + read.inflated
+            is_spent = bad_fed > BAD_SHARE * len(data) or bad_inflated > allowed
+            end = len(data) if is_spent else _resume_at(data, position, read.problem)
+            reason, lost = reason or read.problem, lost + (0 if read.text else end - position)
             position = end
         else:
-            position += used
+            position += read.used
         if layer == 1:
             result.members += 1
-        if text:
-            budget = _inflate_layer(text, budget - len(text), result, layer + 1)
+        if read.text:
+            budget = _inflate_layer(read.text, budget - len(read.text), result, layer + 1)
     if reason and (result.damage is None or layer == 1):
         result.damage = Damage(reason, lost / len(data))
     return budget
@@ -88,8 +97,19 @@ def _resume_at(data: bytes, position: int, problem: str) -> int:
 TRUNCATED = "truncated gzip"
 
 
-def _inflate_member(view: memoryview, budget: int) -> tuple[bytes, int, str]:
-    """(inflated bytes, bytes used, problem) of the member at the start of `view`; problem is "" for a whole one.
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """What reading a member gave: its text, how many bytes of it were used (for a bad one: fed) and inflated, and what
+    was wrong, "" for a whole one."""
+
+    text: bytes
+    used: int
+    inflated: int
+    problem: str
+
+
+def _inflate_member(view: memoryview, budget: int, piece_bytes: int) -> _Member:
+    """The member at the start of `view`.
 
     Fed in pieces, so that the unused rest that zlib hands back is never longer than a piece: with many small members
     the plain `unused_data` loop copies the whole tail for each of them.
@@ -99,18 +119,18 @@ def _inflate_member(view: memoryview, budget: int) -> tuple[bytes, int, str]:
     size = fed = 0
     try:
         while not member.eof and fed < len(view):
-            piece = view[fed : fed + _PIECE]
-            fed += len(piece)
+            piece = view[fed : fed + piece_bytes]
+            fed, piece_bytes = fed + len(piece), min(2 * piece_bytes, _PIECE)
             text = member.decompress(piece, budget - size + 1)
             size += len(text)
             out.append(text)
             if size > budget or member.unconsumed_tail:
                 raise ObjectError("inflates to more than the limit (max_object_bytes)", limit=budget)
     except IsalError as error:
-        return b"", fed, f"corrupt gzip ({_plain(error)})"
+        return _Member(b"", fed, size, f"corrupt gzip ({_plain(error)})")
     if not member.eof:
-        return b"".join(out), fed, TRUNCATED
-    return b"".join(out), fed - len(member.unused_data), ""
+        return _Member(b"".join(out), fed, size, TRUNCATED)
+    return _Member(b"".join(out), fed - len(member.unused_data), size, "")
 
 
 def _plain(error: Exception) -> str:

@@ -38,7 +38,7 @@ class StreamMessages:
         if _MARK not in text:
             return None
         try:
-            document = read_document(text)
+            document = read_document(text, account)
             if not document.logEvents:
                 _decode_wrapper(text)
         except UNFORESEEN:

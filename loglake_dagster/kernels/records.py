@@ -17,6 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from loglake_dagster.errors import ObjectError, RecordError
+from loglake_dagster.kernels.arrow import BATCH_BYTES, cut_batches, decoded_of
 from loglake_dagster.kernels.flatten import Flattener, Oddity
 from loglake_dagster.kernels.framing import UNFORESEEN, Framing, Splitter
 from loglake_dagster.kernels.inflate import Inflated, inflate
@@ -26,6 +27,8 @@ from loglake_dagster.lake.source import OBJECT_PLACE, Damage, Decoded, ObjectAcc
 
 # Above this an object's records are parsed in batches: a struct takes several times its text's memory.
 WHOLE_PARSE_BYTES = 32 << 20
+# The same for its records: one of three bytes takes a hundred times that. Real ones have a thousand bytes.
+WHOLE_PARSE_RECORDS = 250_000
 BATCH_RECORDS = 10_000
 
 # Judges a batch of records: for each the name of the rule that drops it, or the error that makes it a reject, or None;
@@ -33,7 +36,7 @@ BATCH_RECORDS = 10_000
 Judge = Callable[[Sequence[Any], Wanted], Sequence[str | RecordError | None] | None]
 # A record's own bytes, by its place in a batch.
 RawOf = Callable[[int], bytes]
-_Batch = tuple[list[Any], RawOf, Sequence[int]]
+_Batch = tuple[list[Any], RawOf, Sequence[int], int]
 # Adds the columns that are derived from others.
 Derive = Callable[[dict[str, pa.Array]], None]
 
@@ -48,9 +51,11 @@ class _Draft:
     ordinals: list[int] = field(default_factory=list)
     oddities: dict[int, Oddity] = field(default_factory=dict)
     raws: list[tuple[int, RawOf]] = field(default_factory=list)
+    size: int = 0
 
-    def add(self, records: list[Any], raw_of: RawOf, ordinals: Sequence[int], place: int) -> None:
-        """Adds records of the object at `place` in the run."""
+    def add(self, records: list[Any], raw_of: RawOf, ordinals: Sequence[int], size: int, place: int) -> None:
+        """Adds records, `size` bytes in all, of the object at `place` in the run."""
+        self.size += size
         self.raws.append((len(self.records), raw_of))
         self.records += records
         self.places += [place] * len(records)
@@ -84,44 +89,50 @@ class RecordsDecoder:
             account = ObjectAccount()
             result.objects.append(account)
             try:
-                for records, raw_of, ordinals in self._batches(_sound(data), limit_bytes, split, account):
-                    draft.add(records, raw_of, ordinals, len(result.objects) - 1)
+                for batch in self._batches(_sound(data), limit_bytes, split, account):
+                    if draft.records and draft.size + batch[-1] > BATCH_BYTES:
+                        tables.append(self._rows(draft, wanted, result))
+                        draft = _Draft()
+                    draft.add(*batch, len(result.objects) - 1)
                     if len(draft.records) >= BATCH_RECORDS:
                         tables.append(self._rows(draft, wanted, result))
                         draft = _Draft()
+                    if account.error is not None:
+                        break
             except ObjectError as error:
                 account.error = error
         tables.append(self._rows(draft, wanted, result))
-        result.rows = pa.concat_tables(tables)
-        return result
+        return decoded_of(tables, result.objects)
 
     def _batches(self, data: bytes, limit_bytes: int, split: Splitter, account: ObjectAccount) -> Iterator[_Batch]:
-        """(records, their own bytes, their ordinals) of an object; a record is None where only its bytes are known
-        yet."""
+        """(records, their own bytes, their ordinals, bytes in all) of an object; a record is None where only its bytes
+        are known yet."""
         inflated = inflate(data, limit_bytes)
         account.damage = inflated.damage
         if self._framing.is_one_member and inflated.members > 1:
             account.notes = (f"{inflated.members} gzip members",)
         texts, foreign = self._whole_texts(inflated), list[tuple[bytes, ObjectError]]()
         for text in texts:
-            if len(text) <= WHOLE_PARSE_BYTES and _is_utf8(text):
+            if _is_parsed_whole(text) and _is_utf8(text):
                 try:
                     records = self._parse_typed(text)
                 except UNFORESEEN:
                     pass
                 else:
                     first, account.found = account.found, account.found + len(records)
-                    yield records, _lazy_raws(text, self._parse_raw), range(first, account.found)
+                    yield records, _lazy_raws(text, self._parse_raw), range(first, account.found), len(text)
                     continue
             try:
                 pieces = split(text, account)
             except ObjectError as error:
+                if account.error is not None:
+                    raise
                 foreign.append((text, error))
                 continue
-            for start in range(0, len(pieces.texts), BATCH_RECORDS):
-                batch = pieces.texts[start : start + BATCH_RECORDS]
-                ordinals = pieces.ordinals[start : start + BATCH_RECORDS]
-                yield [self._foreseen(piece) for piece in batch], batch.__getitem__, ordinals
+            for start, end in cut_batches(map(len, pieces.texts), BATCH_RECORDS, BATCH_BYTES):
+                batch = pieces.texts[start:end]
+                records = [self._foreseen(piece) for piece in batch]
+                yield records, batch.__getitem__, pieces.ordinals[start:end], sum(map(len, batch))
         if foreign and len(foreign) == len(texts):
             raise foreign[0][1]
         if foreign:
@@ -167,7 +178,7 @@ class RecordsDecoder:
         account = result.objects[draft.places[row]]
         if isinstance(verdict, RecordError):
             day = dt.date.fromisoformat(self._time_of(draft.records[row])[:10])
-            account.rejects.append(Reject.of(draft.ordinals[row], verdict, draft.raw(row), day))
+            account.reject(Reject.of(draft.ordinals[row], verdict, draft.raw(row), day))
         else:
             account.filtered[verdict] = account.filtered.get(verdict, 0) + 1
 
@@ -180,7 +191,7 @@ class RecordsDecoder:
                 raise RecordError(f"$.{self._time_field}", "an ISO-8601 time", "nothing (missing)")
         except RecordError as error:
             day = _event_day(piece, self._time_field)
-            result.objects[draft.places[row]].rejects.append(Reject.of(draft.ordinals[row], error, piece, day))
+            result.objects[draft.places[row]].reject(Reject.of(draft.ordinals[row], error, piece, day))
             return None
         draft.oddities[row] = oddity
         return record
@@ -212,6 +223,12 @@ def _sound(data: bytes | ObjectError) -> bytes:
     if isinstance(data, ObjectError):
         raise data
     return data
+
+
+def _is_parsed_whole(text: bytes) -> bool:
+    """Whether the records of a text can be in memory all at once. There are no more of them than opening brackets."""
+    size = len(text)
+    return size <= WHOLE_PARSE_BYTES and (size <= 4 * WHOLE_PARSE_RECORDS or text.count(b"{") <= WHOLE_PARSE_RECORDS)
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -58,9 +58,14 @@ class DeliveryWindow:
         return delivery_time is None or start - self.lead <= delivery_time < start + ONE_DAY + self.lateness
 
 
+def day_folder(table: str, day: dt.date) -> str:
+    """Key of the folder that holds a day's versions, relative to the lake, no slash at the end."""
+    return f"{table}/eventday={day.isoformat()}"
+
+
 def version_folder(table: str, day: dt.date, version: str) -> str:
     """Key of a version's folder, relative to the lake, no slash at the end."""
-    return f"{table}/eventday={day.isoformat()}/v={version}"
+    return f"{day_folder(table, day)}/v={version}"
 
 
 def version_name(now: dt.datetime, nonce: str) -> str:

@@ -102,10 +102,18 @@ class Damage:
     lost_share: float
 
 
+# A reject costs hundreds of bytes of memory besides its record, and the smallest bad record is two bytes of text: what
+# is no log must not cost hundreds of times its size. This many show what is wrong with an object; it keeps them all.
+MAX_REJECTS = 10_000
+# No record with a time in it is shorter.
+TINY_BYTES = 20
+
+
 @dataclass(slots=True)
 class ObjectAccount:
     """What became of one object's records: `found` counts all of them, `filtered` by the rule that dropped them; what
-    is neither filtered nor rejected is a row. `error` is set when nothing could be read."""
+    is neither filtered nor rejected is a row. `error` is set when nothing could be read, or when so little of it could
+    that the whole object is given up: the rest of the account then says nothing."""
 
     found: int = 0
     filtered: dict[str, int] = field(default_factory=dict)
@@ -113,6 +121,18 @@ class ObjectAccount:
     damage: Damage | None = None
     notes: tuple[str, ...] = ()
     error: ObjectError | None = None
+
+    def reject(self, reject: Reject) -> None:
+        """Keeps a reject; the object is given up when there are more than MAX_REJECTS."""
+        if len(self.rejects) < MAX_REJECTS:
+            self.rejects.append(reject)
+        else:
+            self.give_up()
+
+    def give_up(self) -> ObjectError:
+        """Makes the object unreadable as a whole, because too many of its records are none; the error."""
+        self.error = self.error or ObjectError(f"more than {MAX_REJECTS:,} of its records cannot be rows")
+        return self.error
 
 
 @dataclass(slots=True)

@@ -50,6 +50,25 @@ def test_a_new_catalog_is_empty(catalog):
     assert list(catalog.history("readready", DAY)) == []
 
 
+def test_reading_a_catalog_that_is_not_there_makes_nothing(catalog, tmp_path):
+    catalog.tables()
+    catalog.raw_partitions("raw")
+    catalog.published_days("readready")
+    catalog.late_days("readready")
+    with pytest.raises(CatalogError, match=r"no table 'readready'"):
+        catalog.columns("readready")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a b", "a%20b", "a?b#c", "caf\u00e9", "a'\"b"])
+def test_a_catalog_may_lie_in_a_folder_of_any_name(tmp_path, name):
+    for catalog in CATALOGS.values():
+        one = catalog(tmp_path / name)
+        one.publish(version("v1"), None)
+        assert one.published("readready", DAY) == version("v1")
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_registered_table_has_its_columns_in_order_partition_columns_last(catalog):
     catalog.register_table(TABLE)
     assert catalog.tables() == ["readready"]
@@ -306,8 +325,9 @@ def test_a_catalog_file_that_is_none_is_an_error_that_names_it(tmp_path):
 def test_a_catalog_whose_folder_cannot_be_made_is_an_error_that_names_it(tmp_path):
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "catalog.db"
-    with pytest.raises(CatalogError, match=r"check the path and its permissions$"):
-        SqliteCatalog(path).tables()
+    for call in SqliteCatalog(path).tables, lambda: SqliteCatalog(path).publish(version(), None):
+        with pytest.raises(CatalogError, match=r"check the path and its permissions$"):
+            call()
 
 
 def test_a_catalog_that_another_process_holds_is_worth_another_try(tmp_path, monkeypatch):

@@ -182,7 +182,7 @@ def test_a_run_that_fails_at_any_write_changes_nothing_that_readers_see(tmp_path
         assert ids_of(lake) == seen
         assert published(lake, DAY)[0] == old
         assert list((tmp_path / "lake" / ".scratch").iterdir()) == []
-    assert failures == 6, "two parts, two reject files, the accounts, the manifest"
+    assert failures == 7, "two parts, two reject files, the accounts, the manifest, the audit"
     assert (result.manifest.totals.landed, result.manifest.totals.rejected) == (16, 4)
     assert_untouched(before, tmp_path / "lake")
 

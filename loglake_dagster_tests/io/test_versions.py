@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from loglake_dagster.errors import ObjectExists, StoreError
 from loglake_dagster.io.store import LocalStore
-from loglake_dagster.io.versions import MANIFEST, OBJECTS, VersionFolder, _entry, _pack_objects
+from loglake_dagster.io.versions import MANIFEST, OBJECTS, VersionFolder, _entry, _pack_objects, version_folders
+from loglake_dagster.kernels.coverage import Audit, Coverage, CoverageRow, Missing
 from loglake_dagster.lake.manifest import Manifest, ObjectEntry, Part, Totals
 from loglake_dagster.lake.partition import UTC
 from loglake_dagster.lake.source import Reject
@@ -219,3 +220,31 @@ def test_damaged_accounts_are_a_store_error_that_names_them(folder, cut):
 def test_a_version_that_is_not_there_is_not_found(folder):
     with pytest.raises(StoreError, match=r": not found$"):
         folder.read_manifest()
+
+
+def test_an_audit_reads_back_and_a_version_without_one_has_none(folder):
+    missing = Missing("s3://trail/a", "1", "unknown", 7, "not allowed", 3, True)
+    rows = (CoverageRow("1", "unknown", 5, 8), CoverageRow("2", "eu-west-1", 1, 1))
+    audit = Audit(Coverage(6, 9, rows, (missing,)), 20, 1, 0.9)
+    assert folder.read_audit() is None
+    folder.write_audit(audit)
+    assert folder.read_audit() == audit
+    with pytest.raises(ObjectExists):
+        folder.write_audit(audit)
+
+
+def test_a_damaged_audit_is_a_store_error_that_names_it(folder):
+    folder.store.write(folder.key("_manifest/audit.json"), b'{"coverage":7}')
+    with pytest.raises(StoreError, match=r"/_manifest/audit\.json: not a readable audit: Expected `object`"):
+        folder.read_audit()
+
+
+def test_every_folder_of_a_day_is_told_oldest_first(folder):
+    other = VersionFolder(folder.store, folder.table, folder.day, "v0")
+    for one in folder, other:
+        one.write_manifest(MANIFEST_OF_LEAST, [])
+    folder.store.write(f"{folder.table}/eventday={folder.day}/note.txt", b"")
+    assert version_folders(folder.store, folder.table, folder.day) == sorted(
+        [folder, other], key=lambda one: one.version
+    )
+    assert version_folders(folder.store, "another", folder.day) == []

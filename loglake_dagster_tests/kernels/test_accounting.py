@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loglake_dagster.errors import AuditError, ObjectError
+from loglake_dagster.kernels import arrow as arrow_module
+from loglake_dagster.kernels import records as records_module
 from loglake_dagster.kernels.accounting import rejects_of_day, rows_of_day
 from loglake_dagster.kernels.hashing import content_hash
 from loglake_dagster.lake.controls import Controls, Rule
@@ -140,6 +142,25 @@ def test_a_table_with_fewer_columns_gives_those():
     )
     rows, _filled = rows_of([log_file(record())], table=table)
     assert rows.column_names == ["eventtime", "eventid", "source_object", "source_ordinal"]
+
+
+@pytest.mark.parametrize("source", [TRAIL, cloudwatch.SOURCE])
+def test_columns_too_large_for_one_array_of_texts_give_the_same_rows(source, monkeypatch):
+    """Arrow raises where 2 GiB of texts would become one array: bounds that a few texts pass show the same."""
+    if source is TRAIL:
+        objects = [log_file(*[record(eventID=f"{n % 7}", userAgent="x" * n) for n in range(20)]) for _ in range(3)]
+    else:
+        objects = [document(*[log_event("x" * n, id=f"{n % 7}") for n in range(20)]) for _ in range(3)]
+    monkeypatch.setattr(records_module, "BATCH_RECORDS", 20)
+    whole, entries = rows_of(objects, source)
+    hashed = content_hash(whole)
+    monkeypatch.setattr(arrow_module, "COLUMN_BYTES", 10)
+    monkeypatch.setattr(arrow_module, "BATCH_BYTES", 30)
+    apart, entries_apart = rows_of(objects, source)
+    assert apart["source_object"].num_chunks == 1
+    assert max(column.num_chunks for column in apart.columns) > 1
+    assert (apart.combine_chunks(), entries_apart) == (whole.combine_chunks(), entries)
+    assert (content_hash(apart), apart.schema) == (hashed, whole.schema)
 
 
 @pytest.mark.parametrize("source", [cloudtrail.SOURCE, cloudwatch.SOURCE], ids=["cloudtrail", "cloudwatch"])

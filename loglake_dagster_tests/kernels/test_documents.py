@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loglake_dagster.errors import ObjectError
+from loglake_dagster.kernels import arrow as arrow_module
 from loglake_dagster.kernels import documents as documents_module
 from loglake_dagster.kernels.documents import LogGroups, decode_documents
 from loglake_dagster.lake.controls import Controls, Rule
@@ -209,6 +210,20 @@ def test_what_is_no_document_is_one_reject_without_its_words_in_the_message(bad,
     assert reject.path == f"byte {len(document(log_event('a'))) + 1}"
 
 
+def test_a_document_with_two_lists_of_events_is_a_reject_because_parsers_see_the_last_alone():
+    twice = document(log_event("lost"))[:-1] + b',"logEvents":[' + compact(log_event("seen")) + b"]}"
+    rows, account = decode_one(document(log_event("a")) + twice)
+    assert [row["message"] for row in rows] == ["a"]
+    (reject,) = account.rejects
+    assert (reject.got, reject.record) == ("more than one `logEvents`", twice)
+
+
+def test_the_name_of_the_list_of_events_in_a_value_is_no_list():
+    rows, account = decode_one(document(log_event('"logEvents"'), log_event("b"), logGroup="logEvents"))
+    assert [(row["message"], row["loggroup"]) for row in rows] == [('"logEvents"', "logEvents"), ("b", "logEvents")]
+    assert account.rejects == []
+
+
 def test_message_extraction_leaves_lines_that_are_no_documents():
     rows, account = decode_one(b"one\ntwo [x]\n\nthree\n")
     assert rows == []
@@ -294,6 +309,18 @@ def test_rows_of_many_objects_stand_in_the_order_of_objects_and_events(monkeypat
         "empty object (0 bytes)",
         None,
     ]
+
+
+def test_large_events_become_tables_of_bounded_size(monkeypatch):
+    """An array of texts overflows at 2 GiB: what waits to become one is bounded by its bytes too."""
+    objects = [document(*[log_event(str(n) * 1000) for n in range(9)]), document(log_event("x" * 5000)), document()]
+    whole = decode_documents(objects, Wanted(), LIMIT)
+    monkeypatch.setattr(arrow_module, "BATCH_BYTES", 3000)
+    monkeypatch.setattr(documents_module, "BATCH_BYTES", 3000)
+    cut = decode_documents(objects, Wanted(), LIMIT)
+    assert cut.rows.combine_chunks().equals(whole.rows.combine_chunks())
+    assert cut.objects == whole.objects
+    assert [sum(map(len, chunk.to_pylist())) for chunk in cut.rows["message"].chunks] == [*[2000] * 4, 1000, 5000]
 
 
 def test_a_truncated_last_member_keeps_the_documents_before_the_cut():

@@ -5,13 +5,16 @@ import random
 import time
 import tracemalloc
 import zlib
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from isal import isal_zlib
 
 from loglake_dagster.errors import ObjectError
-from loglake_dagster.kernels.inflate import inflate
+from loglake_dagster.kernels import inflate as inflate_module
+from loglake_dagster.kernels.inflate import BAD_SHARE, inflate
 from loglake_dagster_tests.made import LIMIT, member
 
 A, B, C = b'{"a":1}', b'{"b":2}', b'{"c":3}'
@@ -222,3 +225,77 @@ def test_many_starts_of_members_that_are_none_take_linear_time(start):
     else:
         assert result.texts[-1] == A
     assert time.perf_counter() - begun < SLOW_SECONDS
+
+
+class Counting:
+    """isal's decompressor, which counts what goes in and what comes out of all of its kind."""
+
+    def __init__(self, counts, *how):
+        self._counts, self._inner = counts, isal_zlib.decompressobj(*how)
+
+    def decompress(self, piece, limit):
+        self._counts["in"] += len(piece)
+        text = self._inner.decompress(piece, limit)
+        self._counts["out"] += len(text)
+        return text
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+
+@pytest.fixture
+def counts(monkeypatch):
+    """Bytes that were inflated: `in` and `out`."""
+    found = {"in": 0, "out": 0}
+    monkeypatch.setattr(inflate_module, "isal_zlib", SimpleNamespace(decompressobj=lambda *how: Counting(found, *how)))
+    return found
+
+
+HEADER = b"\x1f\x8b\x08" + b"\0" * 6 + b"\x03"
+
+
+def stored(text, is_last=False):
+    """A deflate block of bytes as they are."""
+    size = len(text)
+    return bytes([is_last]) + size.to_bytes(2, "little") + (size ^ 0xFFFF).to_bytes(2, "little") + text
+
+
+def nested_members(count, tail):
+    """Members one in the first block of another: each is sound up to the end of the tail, where all checksums fail."""
+    inner = b""
+    for _ in range(count):
+        inner = HEADER + stored(inner)
+    return inner + b"".join(stored(noise(50_000, n)) for n in range(tail // 50_000)) + stored(b"", True) + b"\1" * 8
+
+
+@pytest.mark.parametrize("tail", [250_000, 500_000, 1_000_000])
+def test_members_that_all_go_wrong_at_one_late_place_take_linear_time(tail, counts):
+    """Reading each to the end takes 3000 times the object."""
+    data = member(A) + nested_members(3000, tail)
+    result = inflate(data + member(C), LIMIT)
+    assert result.texts[0] == A
+    assert result.damage.reason == "corrupt gzip (incorrect checksum found)"
+    assert result.damage.lost_share == pytest.approx(1 - len(member(A)) / len(data + member(C)))
+    assert counts["in"] <= (BAD_SHARE + 3) * len(data)
+
+
+def test_bad_members_that_inflate_to_more_than_the_limit_in_all_are_not_gone_on_with(counts):
+    packed = member(b"\0" * 900_000)
+    bomb = flipped(packed, len(packed) - 5)
+    data = member(A) + bomb * 50 + member(C)
+    result = inflate(data, 1_000_000)
+    assert result.texts == [A]
+    assert result.damage.lost_share == pytest.approx(1 - len(member(A)) / len(data))
+    assert counts["out"] < 3_000_000
+
+
+@pytest.mark.parametrize("size", [100, 5_000, 200_000])
+def test_every_sound_member_comes_back_from_among_many_bad_ones_for_a_few_times_their_bytes(size, counts):
+    count = max(8, 400_000 // size)
+    sound = [member(noise(size, n)) for n in range(count)]
+    mixed = [one if n % 2 else flipped(one, len(one) - 6) for n, one in enumerate(sound)]
+    data = b"".join(mixed)
+    result = inflate(data, LIMIT)
+    assert result.texts == [noise(size, n) for n in range(1, count, 2)]
+    assert result.damage.lost_share == pytest.approx(0.5, abs=0.01)
+    assert counts["in"] < 3 * len(data) + (1 << 16)

@@ -3,12 +3,14 @@
 import datetime as dt
 import json
 import operator
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loglake_dagster.errors import ObjectError
+from loglake_dagster.kernels import arrow as arrow_module
 from loglake_dagster.kernels import records as records_module
 from loglake_dagster.kernels.flatten import Flattener
 from loglake_dagster.kernels.framing import Envelope
@@ -143,6 +145,39 @@ def test_large_objects_take_batches_and_give_the_same_rows(monkeypatch):
     assert batched.objects == whole.objects
 
 
+@pytest.mark.parametrize(
+    ("bad", "sizes"),
+    [
+        pytest.param([], [4, 2, 2, 4], id="typed: the records of an object stay together"),
+        pytest.param([b"42"], [3, 3, 2, 3, 1], id="careful"),
+    ],
+)
+def test_large_records_become_tables_of_bounded_size(bad, sizes, monkeypatch):
+    """An array of texts overflows at 2 GiB: what waits to become one is bounded by its bytes too."""
+    counts = [("a", 4), ("b", 1), ("c", 1), ("d", 2), ("e", 4)]
+    objects = [log(*[compact({**SOUND, "eventName": letter * 1000})] * count, *bad) for letter, count in counts]
+    whole = DECODER.decode(objects, Wanted(), LIMIT)
+    monkeypatch.setattr(arrow_module, "BATCH_BYTES", 3300)
+    monkeypatch.setattr(records_module, "BATCH_BYTES", 3300)
+    cut = DECODER.decode(objects, Wanted(), LIMIT)
+    assert cut.rows.combine_chunks().equals(whole.rows.combine_chunks())
+    assert cut.objects == whole.objects
+    assert [len(chunk) for chunk in cut.rows["name"].chunks] == sizes
+
+
+def test_records_of_megabytes_take_memory_for_a_batch_of_them_at_a_time():
+    """All in one draft they would be in memory thrice."""
+    objects = [log(compact({**SOUND, "requestParameters": {"text": "x" * (8 << 20)}})) for _ in range(20)]
+    tracemalloc.start()
+    try:
+        decoded = DECODER.decode(iter(objects), Wanted(), LIMIT)
+        assert tracemalloc.get_traced_memory()[1] < 3 * arrow_module.BATCH_BYTES
+    finally:
+        tracemalloc.stop()
+    assert decoded.rows.num_rows == 20
+    assert max(chunk.nbytes for chunk in decoded.rows["asked"].chunks) <= arrow_module.BATCH_BYTES
+
+
 def test_each_reject_says_where_and_why_and_keeps_its_record():
     texts = [
         b"42",
@@ -244,6 +279,40 @@ def test_documents_back_to_back_in_one_text_are_all_read(between):
     rows, account = decode_one(between.join(texts))
     assert [(row["source_ordinal"], row["name"]) for row in rows] == [(0, "x"), (1, "b"), (3, "x")]
     assert (account.found, account.damage, account.error) == (4, None, None)
+
+
+ONE, TWO = log(compact({**SOUND, "eventName": "a"})), log(compact({**SOUND, "eventName": "b"}), compact(SOUND))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ONE[:-1] + b"," + TWO[1:],
+        ONE[:-1] + b" ,\n " + TWO[1:],
+        ONE[:-1] + b"," + TWO[1:].replace(b"Records", b"records"),
+        ONE[:-1].replace(b"Records", b"RECORDS") + b"," + TWO[1:],
+        b'{"Records":[],' + ONE[1:-1] + b',"Records":null,"Records":[],' + TWO[1:],
+        ONE[:-1] + b',"x":[],' + TWO[1:-1] + b',"y":[0]}',
+        member(ONE[:-1] + b"," + TWO[1:]),
+    ],
+)
+def test_of_several_lists_of_records_in_one_object_all_are_read_and_it_is_noted(data):
+    """JSON parsers take the last of two equal names: the records of the first were not even counted."""
+    rows, account = decode_one(data)
+    assert [(row["source_ordinal"], row["name"]) for row in rows] == [(0, "a"), (1, "b"), (2, "x")]
+    assert (account.found, account.damage, account.error) == (3, None, None)
+    assert account.notes == ("more than one list of records",)
+
+
+@pytest.mark.parametrize("name", [b"Records", b"records"])
+@pytest.mark.parametrize("bad", [[], [b"42"]])
+def test_the_name_of_the_list_inside_a_record_is_no_list(name, bad):
+    asked = b'{"eventTime":"2026-03-02T01:02:03Z","requestParameters":{"%s":[{"a":"%s"}]},"eventName":"%s"}' % (
+        (name,) * 3
+    )
+    rows, account = decode_one(log(asked, compact(SOUND), *bad))
+    assert [row["name"] for row in rows] == [name.decode(), "x"]
+    assert (account.found, account.notes, account.damage) == (2 + len(bad), (), None)
 
 
 @pytest.mark.parametrize(
