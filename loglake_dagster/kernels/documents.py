@@ -7,7 +7,6 @@ original record. Any other text counts as one record and becomes a reject.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -30,7 +29,6 @@ from loglake_dagster.lake.source import OBJECT_PLACE, Damage, Decoded, ObjectAcc
 CONTROL = "control_message"
 SESSION_ROLE = "session"
 BATCH_EVENTS = 20_000
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 
 class LogEvent(msgspec.Struct, gc=False):
@@ -355,8 +353,3 @@ def _words(error: Exception) -> str:
     """msgspec's own words: they name the path and never quote the value."""
     text = quote(str(error), 160)
     return text[1:-1] if text[-1] == text[0] else text[1:]
-
-
-def event_days(times: Sequence[int]) -> list[dt.date]:
-    """UTC days of epoch milliseconds."""
-    return [(_EPOCH + dt.timedelta(milliseconds=t)).date() for t in times]

@@ -219,7 +219,20 @@ def _members(text: bytes, path: str) -> dict[str, msgspec.Raw]:
     except msgspec.ValidationError as error:
         raise RecordError(path, "a JSON object", _got_of(error, text)) from None
     except msgspec.DecodeError as error:
-        raise RecordError(path, "well-formed JSON", str(error)) from None
+        got = "half of a UTF-16 pair, as in \\ud800" if _has_lone_surrogate(text) else str(error)
+        raise RecordError(path, "well-formed JSON", got) from None
+
+
+def _has_lone_surrogate(text: bytes) -> bool:
+    """Whether a text is sound JSON but for half of an escaped pair, which no text column can hold: msgspec says of it
+    that it was truncated."""
+    try:
+        json.dumps(json.loads(text), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
 
 
 def _member_at(members: Mapping[str, msgspec.Raw], path: str) -> msgspec.Raw | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import datetime as dt
+import json
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -242,10 +243,10 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _event_day(record: bytes, time_field: str) -> dt.date | None:
-    """The day of a record that could not be read as a whole, if its time can be."""
+    """The day of a record that could not be a row, if its time can be read: with other characters than can be stored,
+    but not with wrong brackets or quotes, for then nobody knows whose the time is."""
     try:
-        value = msgspec.json.decode(record)
-        text = to_canonical(value[time_field])
-    except (*UNFORESEEN, TypeError, KeyError):
+        text = to_canonical(json.loads(record.decode("utf-8", "replace"))[time_field])
+    except (ValueError, RecursionError, TypeError, KeyError):
         return None
     return dt.date.fromisoformat(text[:10]) if text else None

@@ -197,7 +197,46 @@ def test_each_reject_says_where_and_why_and_keeps_its_record():
         (5, "$", "a record that a JSON parser can nest", "deeper nesting"),
     ]
     assert [reject.record for reject in account.rejects] == [texts[n] for n in (0, 2, 3, 4, 5)]
-    assert {reject.event_day for reject in account.rejects} == {None}
+    assert [str(reject.event_day) for reject in account.rejects] == ["None", "None", "2026-03-02", "None", "None"]
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        (rb'{"eventName":"\ud800","eventTime":"2026-03-02T01:02:03Z"}', "2026-03-02"),
+        (b'{"eventName":"\xff","eventTime":"2026-03-02T01:02:03+02:00"}', "2026-03-01"),
+        (b'{"x":{"eventTime":"2026-03-02T01:02:03Z"},"eventName":"\xff"}', "None"),
+        (
+            b'{"x":{"eventTime":"2026-03-02T01:02:03Z"},"eventName":"\xff","eventTime":"2026-03-05T00:00:00Z"}',
+            "2026-03-05",
+        ),
+        (b'{"eventTime":"2026-03-02T01:02:03Z","x":nope}', "None"),
+        (b'{"eventTime":"2026-03-02T01:02:03Z","x":[}', "None"),
+        (b'{"eventTime":"2026-03-02T01:02:03Z"', "None"),
+        (b'{"eventTime":["2026-03-02T01:02:03Z"]}', "None"),
+        (b'{"eventTime":"1969-03-02T01:02:03Z"}', "None"),
+        (b'["eventTime","2026-03-02T01:02:03Z"]', "None"),
+    ],
+)
+def test_a_reject_is_of_the_day_that_its_own_time_names_and_of_none_where_that_is_not_sure(text, day):
+    _rows, account = decode_one(log(text))
+    assert [str(reject.event_day) for reject in account.rejects] == [day]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rb'{"eventTime":"2026-03-02T01:02:03Z","eventName":"\ud800"}',
+        rb'{"eventTime":"2026-03-02T01:02:03Z","eventName":"x\udc00y"}',
+        rb'{"eventTime":"2026-03-02T01:02:03Z","who":{"arn":"\ud800\u0041"}}',
+        rb'{"eventTime":"2026-03-02T01:02:03Z","requestParameters":{"\ud800":1}}',
+    ],
+)
+def test_a_lone_surrogate_is_called_one(text):
+    """msgspec's word for it is `Input data was truncated`."""
+    _rows, account = decode_one(log(text))
+    (reject,) = account.rejects
+    assert (reject.expected, reject.got) == ("well-formed JSON", "half of a UTF-16 pair, as in \\ud800")
 
 
 @pytest.mark.parametrize(
