@@ -207,7 +207,7 @@ def _details(one: TableStatus) -> Iterator[RenderableType]:
         yield from _first(f"{of}: rejected", ["object", "record", "path", "expected", "got"], lines)
     if one.ignored or one.refused:
         refused = [[f"refused by controls.{name}", count] for name, count in one.refused.items()]
-        rows = [*([reason, count] for reason, count in one.ignored.items()), *refused]
+        rows = [*([cell(reason, UNLIMITED), count] for reason, count in one.ignored.items()), *refused]
         yield Grid(f"{of}: keys and folders that were not read", ["why", "keys"], rows)
 
 

@@ -12,7 +12,7 @@ import json
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -26,7 +26,8 @@ from loglake_dagster.lake.schema import Column
 EXTRA, EMPTY_FIELDS = "extra", "emptyfields"
 _ABSENT = msgspec.Raw(b"")
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_PYTHON_TYPES: dict[str, Any] = {"string": str, "boolean": bool, "timestamp": str, "bigint": int, "int": int}
+_INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_PYTHON_TYPES: dict[str, Any] = {"string": str, "boolean": bool, "timestamp": str, "bigint": _INT64, "int": _INT64}
 
 
 @dataclass(slots=True)
