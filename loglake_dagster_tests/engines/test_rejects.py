@@ -26,8 +26,8 @@ def test_each_reject_says_where_and_why_and_has_its_record(tmp_path):
     lake = made_lake(tmp_path, quality=LENIENT)
     for source in sources.SOURCES:
         materialize_readready(lake, source, DAY).raise_if_refused()
-    trail, keystrokes, models = read_rejects(lake, DAY)
-    assert models.rejects == []
+    trail, keystrokes, *others = read_rejects(lake, DAY)
+    assert [reject for one in others for reject in one.rejects] == []
     assert (trail.table, keystrokes.table) == (cloudtrail.TABLE.name, cloudwatch.TABLE.name)
     assert trail.version == published(lake, DAY)[0].version
     assert [(one["ordinal"], one["path"], one["expected"], one["got"]) for one in trail.rejects] == [
@@ -63,7 +63,7 @@ def test_what_is_not_there_is_an_error_that_says_what_is(tmp_path):
         read_rejects(lake, dt.date(2026, 3, 3), "sessions")
     assert caught.value.message == (
         "--table: expected one of from_cloudtrail_readready, from_cloudwatch_readready, "
-        "from_bedrock_readready, got 'sessions'"
+        "from_bedrock_readready, from_ssm_s3_readready, got 'sessions'"
     )
 
 
