@@ -35,4 +35,4 @@ def test_fields_are_found_in_every_shape(text, request_):
 def test_any_value_is_text_and_never_an_error(value):
     text = json.dumps({"target": value, "reason": value, "parameters": value})
     for one in read_request(text):
-        assert one is None or one.encode()
+        assert one is None or one.encode().decode() == one
