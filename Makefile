@@ -34,6 +34,9 @@ test-spark: $(VENV)/spark java  ## tests of readers on Spark; needs Java
 test-slow: $(VENV)/dev  ## minutes: many seeds, large workloads, memory
 	@$(BIN)/pytest -m slow
 
+bench: $(VENV)/dev  ## the benchmark against peers, half an hour, into bench/RESULTS.md
+	@$(BIN)/python -m bench.run
+
 fuzz: $(VENV)/dev  ## three minutes: thousands of mutants of real objects, another seed each time
 	@$(BIN)/python -m loglake_dagster_tests.fuzz
 
@@ -91,4 +94,4 @@ java:
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends default-jre-headless; } >/dev/null \
 	  || { echo "the Spark tests need Java 17 or newer: as root, run 'apt-get install default-jre-headless'" >&2; exit 1; }; }
 
-.PHONY: help demo up test test-aws test-ui test-spark test-slow fuzz check fix docs constraints clean chromium java
+.PHONY: help demo up test test-aws test-ui test-spark test-slow bench fuzz check fix docs constraints clean chromium java

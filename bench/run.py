@@ -1,0 +1,266 @@
+"""The whole benchmark: makes the workloads, measures ours and the peers in turn, holds every result against the truth,
+prints one table and writes it down.
+
+    python -m bench.run                                  three rounds, into bench/RESULTS.md
+    python -m bench.run --rounds 1 --events 100000 --only bound needle day       a quick look, printed only
+
+Each measurement is a process of its own; a round measures each once, one after the other, so that what disturbs the
+machine disturbs all alike. Only ratios within a round mean anything: the table has their medians. Nothing is warmed:
+processes start cold for ours and for the peers, and the files are in the page cache for all, because the bound, which
+comes first, has read them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from bench.ours import OURS
+from bench.peers import PEERS
+from bench.workload import WorkloadOptions, make_workload
+
+HERE = pathlib.Path(__file__).parent
+SEED, TINY = "seed", "tiny"
+# What is measured, on which workload; `spark day` needs Java and pyspark.
+PLAN = (
+    (SEED, "bound"), (SEED, "json"), (SEED, "duckdb needle"), (SEED, "needle"), (SEED, "duckdb day"),
+    (SEED, "spark day"), (SEED, "day"), (SEED, "day zstd"), (SEED, "five accounts"), (SEED, "increment"),
+    (SEED, "query"), (SEED, "decode"),
+    (TINY, "decode"), (TINY, "plan"),
+)  # fmt: skip
+LIBRARIES = ("duckdb", "isal", "msgspec", "numpy", "pyarrow", "pyspark")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A ratio that is wanted: of the rates (or of what `of` names) of two measurements in one round."""
+
+    name: str
+    ours: tuple[str, str]
+    other: tuple[str, str] | None
+    least: float
+    of: str = "rate"
+
+    def ratio(self, round_: Mapping[tuple[str, str], Mapping[str, Any]]) -> float | None:
+        """The ratio in a round; None where something was not measured."""
+        ours = round_.get(self.ours)
+        other = round_.get(self.other) if self.other else {}
+        if ours is None or other is None:
+            return None
+        return float(ours[self.of]) / (float(other[self.of]) if other else 1.0)
+
+
+TARGETS = (
+    Target("needle : bound", (SEED, "needle"), (SEED, "bound"), 0.55),
+    Target("needle : DuckDB's needle", (SEED, "needle"), (SEED, "duckdb needle"), 30),
+    Target("day (zlib) : bound", (SEED, "day"), (SEED, "bound"), 0.08),
+    Target("day (zlib) : DuckDB to Parquet", (SEED, "day"), (SEED, "duckdb day"), 5),
+    Target("day (zlib) : Spark JSON to ORC", (SEED, "day"), (SEED, "spark day"), 20),
+    Target("day (zstd) : bound", (SEED, "day zstd"), (SEED, "bound"), 0.10),
+    Target("day (zstd) : DuckDB to Parquet", (SEED, "day zstd"), (SEED, "duckdb day"), 6.5),
+    Target("decode of tiny files : of larger ones", (TINY, "decode"), (SEED, "decode"), 0.5),
+    Target("objects listed and planned a second", (TINY, "plan"), None, 15_000, "objects_per_s"),
+    Target("whole run : run of 1 % new objects", (SEED, "increment"), None, 20, "times_cheaper"),
+)
+
+
+@dataclass(slots=True)
+class Report:
+    """Rounds of measurements by (workload, name)."""
+
+    rounds: list[dict[tuple[str, str], dict[str, Any]]] = field(default_factory=list)
+
+    def median(self, place: tuple[str, str], fact: str) -> float | None:
+        """The median of a fact over the rounds that have it."""
+        found = [round_[place][fact] for round_ in self.rounds if place in round_ and fact in round_[place]]
+        return statistics.median(found) if found else None
+
+
+def measure(module: str, name: str, workload: pathlib.Path) -> dict[str, Any]:
+    """One measurement, with the most memory that its processes took together (PSS). Ends the benchmark when the result
+    is not right."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, name, str(workload)], stdout=subprocess.PIPE, cwd=HERE.parent, text=True
+    )
+    peak = _Peak(process.pid)
+    out, _err = process.communicate()
+    if process.returncode != 0:
+        raise SystemExit(f"{module} {name}: failed, nothing is reported")
+    done: dict[str, Any] = json.loads(out.splitlines()[-1])
+    done["peak_bytes"] = peak.stop()
+    done["rate"] = done["events"] / done["seconds"]
+    if "share_of_whole" in done:
+        done["times_cheaper"] = 1 / done["share_of_whole"]
+    return done
+
+
+class _Peak(threading.Thread):
+    """Samples the memory of a process and its children."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._pid, self._peak, self._is_over = pid, 0, threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._is_over.wait(0.1):
+            self._peak = max(self._peak, self._now())
+
+    def _now(self) -> int:
+        total = 0
+        try:
+            root = psutil.Process(self._pid)
+            for one in [root, *root.children(recursive=True)]:
+                total += one.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            pass
+        return total
+
+    def stop(self) -> int:
+        """The peak in bytes."""
+        self._is_over.set()
+        self.join()
+        return self._peak
+
+
+def tables(report: Report, workloads: Mapping[str, Mapping[str, Any]]) -> str:
+    """The report as Markdown."""
+    lines = [
+        "| workload | what | seconds | events/s | of the bound | peak MB | bytes an event |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for place in PLAN:
+        seconds = report.median(place, "seconds")
+        if seconds is None:
+            continue
+        rate, peak, size = (report.median(place, fact) for fact in ("rate", "peak_bytes", "bytes"))
+        bound = Target("", place, (SEED, "bound"), 0)
+        ratios = [ratio for round_ in report.rounds if (ratio := bound.ratio(round_)) is not None]
+        share = f"{statistics.median(ratios):.3f}" if ratios and place[0] == SEED else ""
+        each = f"{size / workloads[place[0]]['events']:.1f}" if size else ""
+        told = [*place, f"{seconds:.2f}", f"{rate or 0:,.0f}", share, f"{(peak or 0) / 1e6:,.0f}", each]
+        lines.append(f"| {' | '.join(told)} |")
+    lines += ["", "| ratio | wanted | measured | |", "|---|---|---|---|"]
+    for target in TARGETS:
+        ratios = [ratio for round_ in report.rounds if (ratio := target.ratio(round_)) is not None]
+        if not ratios:
+            continue
+        found = statistics.median(ratios)
+        verdict = "met" if found >= target.least else "**not met**"
+        lines.append(f"| {target.name} | {target.least:g} | {found:,.3g} | {verdict} |")
+    return "\n".join(lines)
+
+
+def _five_accounts(report: Report) -> str:
+    place, whole = (SEED, "five accounts"), (SEED, "day")
+    share, ours, day = (
+        report.median(place, "share_of_bytes"), report.median(place, "seconds"), report.median(whole, "seconds"),
+    )  # fmt: skip
+    if share is None or ours is None or day is None:
+        return ""
+    return (
+        f"\nFile-name controls: the five accounts have {share:.1%} of the bytes and take {ours / day:.1%} of the time"
+        " of the whole day.\n"
+    )
+
+
+def _query(report: Report) -> str:
+    asked, raw = report.median((SEED, "query"), "seconds"), report.median((SEED, "duckdb needle"), "seconds")
+    if asked is None or raw is None:
+        return ""
+    times = f"{raw / asked:,.0f} times faster than of the raw files by DuckDB"
+    return f"\nThe needle asked of the table: {asked:.3f} s, {times}.\n"
+
+
+def header(rounds: int, workloads: Mapping[str, Mapping[str, Any]]) -> str:
+    """What was measured, where and when."""
+    found = {one.metadata["Name"].lower(): one.version for one in importlib.metadata.distributions()}
+    versions = ", ".join(f"{name} {found[name]}" for name in LIBRARIES if name in found)
+    made = "\n".join(
+        f"* `{name}`: {facts['events']:,} events with copies in {facts['files']:,} files, {facts['bytes'] / 1e6:,.1f}"
+        f" MB of gzip (`python -m bench.workload OUT {facts['options']}`)"
+        for name, facts in workloads.items()
+    )
+    return (
+        f"# Benchmark\n\nMade by `make bench` on {dt.datetime.now(dt.timezone.utc):%F}: {os.cpu_count()} cores, "
+        f"{psutil.virtual_memory().total / 2**30:.0f} GiB, Python {platform.python_version()}, {versions}. "
+        f"Medians of {rounds} rounds; every result was held against the truth. Ratios are of one round and mean "
+        f"something on any machine, seconds do not.\n\n{made}\n\n"
+    )
+
+
+def _make(folder: pathlib.Path, name: str, events: int) -> tuple[pathlib.Path, dict[str, Any]]:
+    options = WorkloadOptions(events=events)
+    told = f"--events {events}"
+    if name == SEED:
+        options = WorkloadOptions(events=events, accounts=20, bucket_minutes=60, per_file=500)
+        told += " --accounts 20 --bucket-minutes 60 --per-file 500"
+    out = folder / name
+    truth = make_workload(out, options)
+    files = list((out / "trail").rglob("*.json.gz"))
+    total = sum(truth["events"].values()) + truth["duplicate_events"]
+    facts = {"events": total, "files": len(files), "bytes": sum(p.stat().st_size for p in files), "options": told}
+    return out, facts
+
+
+def _spark_is_there() -> bool:
+    try:
+        importlib.metadata.version("pyspark")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return shutil.which("java") is not None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__, formatter_class=form)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--events", type=int, default=500_000, help="of the seed workload")
+    parser.add_argument("--tiny-events", type=int, default=100_000)
+    parser.add_argument("--only", nargs="*", help="names of measurements; printed, not written down")
+    given = parser.parse_args(arguments)
+    wanted = [place for place in PLAN if not given.only or place[1] in given.only]
+    if not _spark_is_there():
+        wanted = [place for place in wanted if place[1] != "spark day"]
+        print("spark day: left out, there is no pyspark or no Java here", file=sys.stderr)
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix="loglake-bench-") as folder:
+        sizes = {SEED: given.events, TINY: given.tiny_events}
+        made = {
+            name: _make(pathlib.Path(folder), name, sizes[name]) for name in dict.fromkeys(place[0] for place in wanted)
+        }
+        for number in range(given.rounds):
+            report.rounds.append({})
+            for workload, name in wanted:
+                module = "bench.peers" if name in PEERS else "bench.ours"
+                assert name in PEERS or name in OURS
+                done = measure(module, name, made[workload][0])
+                report.rounds[-1][workload, name] = done
+                words = f"{done['seconds']:.2f} s, {done['rate']:,.0f} events/s"
+                print(f"{time.strftime('%T')} {number + 1} {workload} {name}: {words}", flush=True)
+        facts = {name: one for name, (_path, one) in made.items()}
+        text = tables(report, facts) + "\n" + _five_accounts(report) + _query(report)
+        print(f"\n{text}")
+        if not given.only:
+            (HERE / "RESULTS.md").write_text(header(given.rounds, facts) + text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
