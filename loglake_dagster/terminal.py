@@ -179,7 +179,9 @@ def status_tables(statuses: Sequence[TableStatus], is_detailed: bool) -> list[Re
 def _settled(one: TableStatus) -> str:
     if one.late:
         return f"{one.late:,} late object{'' if one.late == 1 else 's'} to read"
-    return "yes" if one.is_settled or one.settles is None else f"from {one.settles:%F}"
+    if one.is_past_horizon and one.unrun:
+        return f"{one.unrun} later day{'' if one.unrun == 1 else 's'} not run"
+    return "yes" if one.is_settled else f"from {one.settles:%F}" if one.settles else ""
 
 
 def _published(moment: dt.datetime | None) -> str:

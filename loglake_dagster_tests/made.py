@@ -16,7 +16,7 @@ TIME = "2026-03-02T01:02:03Z"
 TIME_MS = 1_772_413_323_000
 ACCOUNT = "111122223333"
 LIMIT = 1 << 26
-ERROR_OUTPUT = "Firehose error output ({}): in no table until a feed of its own reads the folder, see docs/running.md"
+ERROR_OUTPUT = "Firehose error output ({}): in no table until a cloudwatch feed reads it, see docs/running.md"
 JSON = Any
 Row = dict[str, Any]
 

@@ -65,7 +65,7 @@ def readready_metadata(result: ReadreadyResult, rejects: Sequence[Mapping[str, A
         "rejected": totals.rejected,
         "first_rejects": rejects_table(rejects),
         "lateness": lateness_table(result),
-        "late_events": _table(("day", "events"), list(result.late.items())),
+        "late_events": late_table(result),
         "objects": totals.objects,
         "objects_read": result.objects_read,
         "recounted_objects": result.audit.recounted,
@@ -96,6 +96,13 @@ def account_table(result: ReadreadyResult) -> dg.MarkdownMetadataValue:
 def lateness_table(result: ReadreadyResult) -> dg.MarkdownMetadataValue:
     """A histogram: the day's events by how long after them the object's name says it was delivered."""
     return _table(("delivered within", "events"), [(name, count) for name, count in result.lateness.items() if count])
+
+
+def late_table(result: ReadreadyResult) -> dg.MarkdownMetadataValue:
+    """Events of other days that came after those days' windows."""
+    rows = [(day, events, "asked for again") for day, events in result.late.noted.items()]
+    rows += [(day, events, "older than the horizon: in no table") for day, events in result.late.beyond.items()]
+    return _table(("day", "events", "then"), sorted(rows))
 
 
 def rejects_table(rejects: Sequence[Mapping[str, Any]]) -> dg.MarkdownMetadataValue:

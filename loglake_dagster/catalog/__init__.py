@@ -87,8 +87,8 @@ class Catalog(Protocol):
         none); PublishConflict if another one is published by now."""
 
     def note_late(self, objects: Iterable[LateObject]) -> int:
-        """Writes down late objects of days; returns how many are new. One that is known stays as it is, unless its
-        content has changed: then it is waited for again."""
+        """Writes down late objects of days; returns how many are new or are told otherwise than before. One whose
+        content has changed is waited for again."""
 
     def late_objects(self, table: str, day: dt.date) -> Sequence[LateObject]:
         """The late objects of a day, by URI."""
@@ -96,8 +96,9 @@ class Catalog(Protocol):
     def late_days(self, table: str) -> Sequence[LateDay]:
         """Days that have late objects, oldest first."""
 
-    def settle_late(self, table: str, day: dt.date, uris: Iterable[str]) -> None:
-        """Marks late objects of a day as accounted for by its published version."""
+    def settle_late(self, table: str, day: dt.date, entries: Iterable[ObjectEntry]) -> None:
+        """Marks late objects of a day as accounted for by its published version, as long as their content is that of
+        the entries."""
 
     def history(self, table: str, day: dt.date) -> Sequence[PublishedVersion]:
         """Every version that was ever published for a day, oldest first."""

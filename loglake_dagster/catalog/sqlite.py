@@ -14,6 +14,7 @@ import msgspec
 
 from loglake_dagster.catalog import LateDay, LateObject, PublishedVersion, RawPartition
 from loglake_dagster.errors import CatalogError, PublishConflict
+from loglake_dagster.lake.manifest import ObjectEntry
 from loglake_dagster.lake.schema import Table
 
 WAIT_S = 30.0
@@ -39,8 +40,9 @@ _JOINED = f"SELECT {_VERSION} FROM partitions p JOIN versions v USING (table_nam
 
 _NOTE_LATE = """
 INSERT INTO late_objects VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (table_name, day, uri) DO UPDATE
-SET fingerprint = excluded.fingerprint, object = excluded.object, is_waiting = 1
-WHERE fingerprint != excluded.fingerprint
+SET is_waiting = is_waiting OR fingerprint != excluded.fingerprint, fingerprint = excluded.fingerprint,
+    object = excluded.object
+WHERE object != excluded.object
 """
 
 
@@ -162,9 +164,10 @@ class SqliteCatalog:
         with self._connected() as connection:
             return [LateDay(dt.date.fromisoformat(d), n, w) for d, n, w in connection.execute(query, (table,))]
 
-    def settle_late(self, table: str, day: dt.date, uris: Iterable[str]) -> None:
-        query = "UPDATE late_objects SET is_waiting = 0 WHERE table_name = ? AND day = ? AND uri = ?"
-        if rows := [(table, day.isoformat(), uri) for uri in uris]:
+    def settle_late(self, table: str, day: dt.date, entries: Iterable[ObjectEntry]) -> None:
+        place = "table_name = ? AND day = ? AND uri = ? AND fingerprint = ?"
+        query = f"UPDATE late_objects SET is_waiting = 0 WHERE {place}"
+        if rows := [(table, day.isoformat(), entry.uri, repr(entry.fingerprint)) for entry in entries]:
             with self._connected(write=True) as connection:
                 connection.executemany(query, rows)
 

@@ -31,7 +31,8 @@ def audit_readready(
     known = {entry.uri for entry in entries}
     unread = _count_unread(lake, plan, [uri for uri in state.objects if uri not in known], state)
     recounted, skipped = _recount(lake, plan, entries, state, manifest.version)
-    coverage = measure_coverage(entries, unread, _counted_before(plan))
+    late = {uri: one.events for uri, one in state.late.items()}
+    coverage = measure_coverage(entries, unread, _counted_before(plan), late)
     return Audit(coverage, recounted, skipped, lake.settings.quality.coverage)
 
 

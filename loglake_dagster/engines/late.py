@@ -9,44 +9,47 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from loglake_dagster.catalog import LateDay, LateObject, PublishedVersion
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.planning import delivery_window
 from loglake_dagster.engines.sessions import inputs_of
 from loglake_dagster.kernels.accounting import LATENESS
-from loglake_dagster.lake.manifest import ObjectEntry
+from loglake_dagster.lake.manifest import ObjectEntry, recipe_of
 from loglake_dagster.lake.partition import ONE_DAY, day_start
 from loglake_dagster.lake.source import Source
 from loglake_dagster.sessions.record import TABLE
 
 
-def late_objects(
+@dataclass(frozen=True, slots=True)
+class LateEvents:
+    """What a run met of other days, outside their windows: the objects to note, and the events by day, ascending:
+    `noted` for days within the horizon, `beyond` for older ones, which are not asked for again."""
+
+    objects: Sequence[LateObject]
+    noted: Mapping[dt.date, int]
+    beyond: Mapping[dt.date, int]
+
+
+def find_late(
     lake: Lake, source: Source, found_by: dt.date, entries: Sequence[ObjectEntry], keys: Mapping[str, str]
-) -> Iterator[LateObject]:
-    """The objects among `entries` that hold events of days whose windows they are outside of, as far back as the
-    horizon. `keys` gives an object's key in its feed by URI."""
+) -> LateEvents:
+    """The late events in the objects of `entries` that the source still holds; `keys` gives their keys by URI."""
+    objects: list[LateObject] = []
+    noted, beyond = Counter[dt.date](), Counter[dt.date]()
     for entry in entries:
         for text, events in entry.other_days.items():
             day = dt.date.fromisoformat(text)
-            is_outside = not delivery_window(lake, source, day).holds(entry.delivery_day, entry.delivery_time)
-            if is_outside and entry.uri in keys and found_by - day <= lake.settings.quality.horizon:
-                yield LateObject(source.readready_name, day, _without_counts(entry), keys[entry.uri], events)
-
-
-def _without_counts(entry: ObjectEntry) -> ObjectEntry:
-    return ObjectEntry(
-        uri=entry.uri,
-        feed=entry.feed,
-        size=entry.size,
-        etag=entry.etag,
-        object_version=entry.object_version,
-        delivery_day=entry.delivery_day,
-        delivery_time=entry.delivery_time,
-        account=entry.account,
-        region=entry.region,
-    )
+            if delivery_window(lake, source, day).holds(entry.delivery_day, entry.delivery_time):
+                continue
+            if found_by - day > lake.settings.quality.horizon:
+                beyond[day] += events
+            elif entry.uri in keys:
+                noted[day] += events
+                objects.append(LateObject(source.readready_name, day, entry.as_listed(), keys[entry.uri], events))
+    return LateEvents(objects, dict(sorted(noted.items())), dict(sorted(beyond.items())))
 
 
 def lateness(entries: Sequence[ObjectEntry]) -> dict[str, int]:
@@ -63,9 +66,22 @@ def waiting_days(lake: Lake, source: Source) -> list[LateDay]:
     return [one for one in lake.catalog.late_days(source.readready_name) if one.waiting and first <= one.day <= last]
 
 
+def waiting_key(lake: Lake, table: str, day: dt.date) -> str:
+    """Names what a day waits for: other objects, other content or another published version give another key."""
+    objects = [(late.entry.uri, late.entry.fingerprint) for late in lake.catalog.late_objects(table, day)]
+    published = lake.catalog.published(table, day)
+    return recipe_of({"objects": objects, "after": published.version if published else None})
+
+
 def settles(lake: Lake, day: dt.date) -> dt.datetime:
     """The moment from which no more events of the day are waited for."""
     return day_start(day) + ONE_DAY + lake.settings.quality.horizon
+
+
+def unrun_days(lake: Lake, table: str, day: dt.date) -> int:
+    """Days after this one within the horizon that have no published version: their deliveries may hold events of it."""
+    last = day + lake.settings.quality.horizon
+    return (last - day).days - sum(1 for _version in lake.catalog.published_days(table, day + ONE_DAY, last))
 
 
 def stale_sessions(lake: Lake) -> list[PublishedVersion]:
@@ -81,7 +97,7 @@ def stale_sessions(lake: Lake) -> list[PublishedVersion]:
 
 def _is_stale(lake: Lake, version: PublishedVersion, published: Mapping[tuple[str, dt.date], str]) -> bool:
     inputs = {name: published[place] for name, place in inputs_of(version.day).items() if place in published}
-    return version.facts["inputs"] != inputs or _has_due(lake, version)
+    return version.facts.get("inputs") != inputs or _has_due(lake, version)
 
 
 def _has_due(lake: Lake, version: PublishedVersion) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+from loglake_dagster.catalog import LateObject
 from loglake_dagster.engines import BaseVersion, FeedAccess, PlannedObject
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.runs import read_objects
@@ -19,12 +21,13 @@ from loglake_dagster.lake.source import Listed, Source, SourceKey
 @dataclass(slots=True)
 class SourceState:
     """What the feeds of a source hold for a day, right now: objects by URI, and what was passed over, by why. `late`
-    are the URIs that other days' runs wrote down for the day, admitted or not."""
+    are the objects that other days' runs wrote down for the day, by URI; `late_refused` those that a control denies."""
 
     objects: dict[str, PlannedObject] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    late: list[str] = field(default_factory=list)
+    late: dict[str, LateObject] = field(default_factory=dict)
+    late_refused: list[ObjectEntry] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +69,20 @@ def list_source(lake: Lake, source: Source, day: dt.date) -> SourceState:
             if window.holds(key.delivery_day, key.delivery_time):
                 uri = store.uri(listed.key)
                 state.objects.setdefault(uri, PlannedObject(_entry(uri, feed, listed, key), listed.key))
-    feeds = {feed.name for feed in lake.settings.feeds_of(source.name)}
     for late in lake.catalog.late_objects(source.readready_name, day):
-        entry = late.entry
-        state.late.append(entry.uri)
-        if entry.feed in feeds and not lake.settings.controls.refusal_of_object(late.key, entry.account, entry.region):
-            state.objects.setdefault(entry.uri, PlannedObject(entry, late.key))
+        state.late[late.entry.uri] = late
+        _add_late(lake, source, late.entry, late.key, state)
     return state
+
+
+def _add_late(lake: Lake, source: Source, entry: ObjectEntry, key: str, state: SourceState) -> None:
+    """Adds an object outside the day's window, by the feed that has its place now, whatever that is called. One that
+    no feed has is not added: it stays waited for."""
+    feeds = [f for f in lake.settings.feeds_of(source.name) if lake.feed_store(f).uri(key) == entry.uri]
+    if lake.settings.controls.refusal_of_object(key, entry.account, entry.region):
+        state.late_refused.append(entry)
+    elif feeds:
+        state.objects.setdefault(entry.uri, PlannedObject(replace(entry, feed=feeds[0].name), key))
 
 
 def plan_readready(lake: Lake, source: Source, day: dt.date) -> Plan:
@@ -84,7 +94,8 @@ def plan_readready(lake: Lake, source: Source, day: dt.date) -> Plan:
     base = published if published is not None and _can_extend(published, recipe, state) else None
     if base is None:
         if published is not None:
-            _refuse_loss(lake, source, day, published, state)
+            _keep_outside(lake, source, day, published, state)
+            _refuse_loss(lake, source, day, published, state, feeds)
         return Plan(source, day, recipe, feeds, state, list(state.objects.values()), None, published)
     known = {entry.uri: entry for entry in base.entries}
     unread = [one for uri, one in state.objects.items() if uri not in known]
@@ -118,23 +129,39 @@ def _can_extend(published: BaseVersion, recipe: str, state: SourceState) -> bool
     return all(e.uri not in now or now[e.uri].entry.fingerprint == e.fingerprint for e in given)
 
 
-def _refuse_loss(lake: Lake, source: Source, day: dt.date, published: BaseVersion, state: SourceState) -> None:
+def _keep_outside(lake: Lake, source: Source, day: dt.date, published: BaseVersion, state: SourceState) -> None:
+    """Objects that gave the day rows and are outside its window belong to it, whatever the lateness is by now."""
+    window = delivery_window(lake, source, day)
+    for entry in published.entries:
+        is_outside = not window.holds(entry.delivery_day, entry.delivery_time)
+        key = _key_of(lake, entry) if entry.landed and is_outside else None
+        if key is not None and entry.uri not in state.objects:
+            _add_late(lake, source, entry.as_listed(), key, state)
+
+
+def _refuse_loss(
+    lake: Lake,
+    source: Source,
+    day: dt.date,
+    published: BaseVersion,
+    state: SourceState,
+    feeds: Mapping[str, FeedAccess],
+) -> None:
     """A day is built whole from what the source still has; where objects have expired there, or a feed was taken out of
     the settings, that would lose rows. What a control denies is meant to go."""
-    window, roots = delivery_window(lake, source, day), {f.name: lake.feed_store(f) for f in lake.settings.feeds}
-    gone = [
-        entry
-        for entry in published.entries
-        if entry.landed and entry.uri not in state.objects
-        if entry.feed not in roots
-        or (
-            window.holds(entry.delivery_day, entry.delivery_time)
-            and lake.settings.controls.refusal_of_object(
-                entry.uri.removeprefix(roots[entry.feed].root + "/"), entry.account, entry.region
-            )
-            is None
-        )
-    ]
+    window, denied = delivery_window(lake, source, day), {entry.uri for entry in state.late_refused}
+    gone = []
+    for entry in published.entries:
+        if not entry.landed or entry.uri in denied:
+            continue
+        planned, key = state.objects.get(entry.uri), _key_of(lake, entry)
+        if planned is not None:
+            # Listed ones are there; what is outside the window was not listed.
+            is_listed = window.holds(entry.delivery_day, entry.delivery_time)
+            if not is_listed and not _is_readable(lake, source, feeds[planned.entry.feed], planned):
+                gone.append(entry)
+        elif key is None or not lake.settings.controls.refusal_of_object(key, entry.account, entry.region):
+            gone.append(entry)
     if gone:
         rows = sum(entry.landed for entry in gone)
         raise AuditError(
@@ -145,6 +172,12 @@ def _refuse_loss(lake: Lake, source: Source, day: dt.date, published: BaseVersio
             day=day.isoformat(),
             objects=len(gone),
         )
+
+
+def _key_of(lake: Lake, entry: ObjectEntry) -> str | None:
+    """An object's key in its feed; None for a feed that the settings do not have."""
+    feed = next((feed for feed in lake.settings.feeds if feed.name == entry.feed), None)
+    return None if feed is None else lake.feed_store(feed).key(entry.uri)
 
 
 def _is_readable(lake: Lake, source: Source, access: FeedAccess, one: PlannedObject) -> bool:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from loglake_dagster.catalog import LateObject
 from loglake_dagster.engines import Progress, ReadreadyJob, Written
 from loglake_dagster.engines.audit import audit_readready
 from loglake_dagster.engines.lake import Lake
-from loglake_dagster.engines.late import late_objects, lateness
+from loglake_dagster.engines.late import LateEvents, find_late, lateness
 from loglake_dagster.engines.planning import Plan, plan_readready
 from loglake_dagster.errors import CoverageError
 from loglake_dagster.io.versions import VersionFolder
@@ -31,7 +29,7 @@ DESCRIBED_GAPS = 3
 class ReadreadyResult:
     """What a materialisation came to. `is_new` is False when the published version already held everything;
     `is_published` is False when coverage was under the threshold; readers then see version `seen`, or nothing.
-    `lateness` counts the day's events by how late they were delivered; `late` those of other days, by day, that came
+    `lateness` counts the day's events by how late they were delivered; `late` are those of other days that came
     after those days' windows."""
 
     manifest: Manifest
@@ -42,7 +40,7 @@ class ReadreadyResult:
     seen: str | None
     objects_read: int
     lateness: Mapping[str, int]
-    late: Mapping[dt.date, int]
+    late: LateEvents
     seconds: float
 
     @property
@@ -90,8 +88,8 @@ def materialize_readready(
         written = _write(lake, plan, folder, progress)
         manifest, entries, is_new = _manifest(lake, plan, folder, written), written.entries, True
         folder.write_manifest(manifest, entries)
-    late = list(late_objects(lake, source, day, entries, {uri: one.key for uri, one in plan.state.objects.items()}))
-    lake.catalog.note_late(late)
+    late = find_late(lake, source, day, entries, {uri: one.key for uri, one in plan.state.objects.items()})
+    lake.catalog.note_late(late.objects)
     audit = audit_readready(lake, plan, folder, manifest, entries)
     if is_new:
         folder.write_audit(audit)
@@ -99,7 +97,9 @@ def materialize_readready(
         facts = {"coverage": audit.coverage.ratio, "landed": audit.coverage.landed, "expected": audit.coverage.expected}
         lake.publish(manifest, plan.published.manifest.version if plan.published else None, facts)
     if audit.is_passed:
-        lake.catalog.settle_late(source.readready_name, day, plan.state.late)
+        known = {entry.uri for entry in entries}
+        read = [late.entry for uri, late in plan.state.late.items() if uri in known]
+        lake.catalog.settle_late(source.readready_name, day, [*read, *plan.state.late_refused])
     return ReadreadyResult(
         manifest=manifest,
         location=folder.location,
@@ -109,16 +109,9 @@ def materialize_readready(
         seen=plan.published.manifest.version if plan.published else None,
         objects_read=len(plan.unread) if is_new else 0,
         lateness=lateness(entries),
-        late=_sum_by_day(late),
+        late=late,
         seconds=time.perf_counter() - started,
     )
-
-
-def _sum_by_day(late: Sequence[LateObject]) -> dict[dt.date, int]:
-    events = Counter[dt.date]()
-    for one in late:
-        events[one.day] += one.events
-    return dict(sorted(events.items()))
 
 
 def _write(lake: Lake, plan: Plan, folder: VersionFolder, progress: Progress | None) -> Written:

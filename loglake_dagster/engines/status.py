@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from loglake_dagster.engines.lake import Lake
-from loglake_dagster.engines.late import settles
+from loglake_dagster.engines.late import settles, unrun_days
 from loglake_dagster.io.versions import VersionFolder, version_folders
 from loglake_dagster.kernels.coverage import CoverageRow, Missing, measure_coverage
 from loglake_dagster.lake.manifest import Manifest, Totals
@@ -24,8 +24,12 @@ class TableStatus:
     """A version of a table's day; `published` is None for one that the gate refused. `coverage`, the accounts and the
     missing objects are what its audit measured; the latter two, rejects and what was passed over (`ignored` by reason,
     `refused` by control) are filled in only when a single day is asked for. `statuses` are the sessions by keystroke
-    status. From `settles` on, the end of the day's horizon, no more events of it are waited for; `late` is the number
-    of objects with late events that the version does not hold yet; `is_settled` says that neither is to come."""
+    status.
+
+    From `settles` on (`is_past_horizon`), the end of the day's horizon, no more events of it are waited for; `late` is
+    the number of objects with late events that the version does not hold yet, `unrun` the number of days within the
+    horizon that were not run, whose deliveries may hold more; `is_settled` says that nothing more is to come.
+    """
 
     table: str
     day: dt.date
@@ -40,6 +44,8 @@ class TableStatus:
     expected: int | None = None
     statuses: Mapping[str, int] | None = None
     settles: dt.datetime | None = None
+    is_past_horizon: bool = False
+    unrun: int = 0
     late: int = 0
     is_settled: bool = False
     totals: Totals | None = None
@@ -72,7 +78,10 @@ def read_status(lake: Lake, day: dt.date | None = None) -> list[TableStatus]:
             details = _details(folder, folder.read_manifest()) if day is not None else {}
             facts: dict[str, Any] = {name: version.facts.get(name) for name in FACTS}
             late, end = waiting.get(version.day, 0), settles(lake, version.day)
-            facts.update(details, late=late, settles=end, is_settled=not late and lake.now() >= end)
+            unrun = unrun_days(lake, table, version.day)
+            is_past = lake.now() >= end
+            facts.update(details, late=late, settles=end, is_past_horizon=is_past, unrun=unrun)
+            facts.update(is_settled=is_past and not late and not unrun)
             facts.update(version=version.version, published=version.published, location=version.location)
             statuses.append(TableStatus(table, version.day, **facts))
         if day is not None and table in fed:

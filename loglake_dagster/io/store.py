@@ -35,6 +35,9 @@ class Store(Protocol):
     def uri(self, key: str) -> str:
         """The object's absolute URI; a file's is percent-encoded."""
 
+    def key(self, uri: str) -> str:
+        """The key of an object below the root by its URI."""
+
     def list_level(self, folder: str) -> tuple[list[str], list[Listed]]:
         """Folders and objects directly in a folder, by name; both empty if there is no such folder."""
 
@@ -74,6 +77,9 @@ class LocalStore:
 
     def uri(self, key: str) -> str:
         return f"{self.root}/{urllib.parse.quote(os.fsencode(key))}"
+
+    def key(self, uri: str) -> str:
+        return os.fsdecode(urllib.parse.unquote_to_bytes(uri.removeprefix(f"{self.root}/")))
 
     def list_level(self, folder: str) -> tuple[list[str], list[Listed]]:
         folders: list[str] = []
@@ -163,6 +169,9 @@ class S3Store:
 
     def uri(self, key: str) -> str:
         return f"{self.root}/{key}"
+
+    def key(self, uri: str) -> str:
+        return uri.removeprefix(f"{self.root}/")
 
     def list_level(self, folder: str) -> tuple[list[str], list[Listed]]:
         prefix = self._prefix + folder

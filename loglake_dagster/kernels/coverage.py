@@ -114,12 +114,16 @@ def fit_size_model(objects: Iterable[tuple[int, int]]) -> SizeModel:
 
 
 def measure_coverage(
-    entries: Sequence[ObjectEntry], unread: Sequence[ObjectEntry], counted: Mapping[str, int] = _NOTHING
+    entries: Sequence[ObjectEntry],
+    unread: Sequence[ObjectEntry],
+    counted: Mapping[str, int] = _NOTHING,
+    known: Mapping[str, int] = _NOTHING,
 ) -> Coverage:
     """Coverage of a version. `entries` are the objects that it accounts for; `unread` are objects of the source that
     it does not know, decoded for the count (their landed and duplicate events are expected and have not landed).
     `counted` is what a version before, under the same controls, found in objects by URI: one that cannot be read any
-    more is missing no less than that."""
+    more is missing no less than that. `known` is what objects are known to hold, by URI: of one that cannot be read,
+    just that is missing."""
     models = _models(entries)
     landed: dict[tuple[str, str], int] = defaultdict(int)
     absent: dict[tuple[str, str], int] = defaultdict(int)
@@ -127,7 +131,11 @@ def measure_coverage(
     for entry in entries:
         for place, count in _places(entry):
             landed[place] += count
-        if lack := _lack(entry, models, counted.get(entry.uri, 0)):
+        if entry.state == "unreadable" and entry.uri in known:
+            lack: Missing | None = _missing(entry, entry.reason, known[entry.uri], False)
+        else:
+            lack = _lack(entry, models, counted.get(entry.uri, 0))
+        if lack is not None:
             missing.append(lack)
             absent[lack.account, lack.region] += lack.estimated
     for entry in unread:

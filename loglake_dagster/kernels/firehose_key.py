@@ -79,7 +79,7 @@ def descend(folder: str, days: frozenset[dt.date], controls: Controls) -> Descen
 
 def _error_output(kind: str) -> str:
     """Why error output is passed over, and what to do about it. A feed whose root is such a folder reads it."""
-    return f"Firehose error output ({kind}): in no table until a feed of its own reads the folder, see docs/running.md"
+    return f"Firehose error output ({kind}): in no table until a cloudwatch feed reads it, see docs/running.md"
 
 
 def _may_hold(folder: str, days: frozenset[dt.date]) -> bool:

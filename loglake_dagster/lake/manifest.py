@@ -51,6 +51,20 @@ class ObjectEntry:
     accounts: dict[str, int] = field(default_factory=dict)
     lateness: dict[str, int] = field(default_factory=dict)
 
+    def as_listed(self) -> ObjectEntry:
+        """What was known of the object before it was read."""
+        return ObjectEntry(
+            uri=self.uri,
+            feed=self.feed,
+            size=self.size,
+            etag=self.etag,
+            object_version=self.object_version,
+            delivery_day=self.delivery_day,
+            delivery_time=self.delivery_time,
+            account=self.account,
+            region=self.region,
+        )
+
     @property
     def is_balanced(self) -> bool:
         """Whether the accounting identity holds."""

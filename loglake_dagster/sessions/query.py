@@ -28,14 +28,20 @@ TYPED_COLUMNS = (
 )  # fmt: skip
 
 # Inputs are typed_today and typed_after, log events, and uploaded_today and uploaded_after, uploads to S3 in the same
-# columns. An upload repeats what was streamed: it counts only where CloudWatch has nothing of its session.
+# columns. An upload repeats what was streamed: it counts only where CloudWatch has no text of its session. The same
+# text uploaded again (a copied bucket) is one upload.
 TYPED_SQL = """
 SELECT *, true AS is_today FROM typed_today UNION ALL SELECT *, false AS is_today FROM typed_after
 UNION ALL
 SELECT u.* FROM (
-  SELECT *, true AS is_today FROM uploaded_today UNION ALL SELECT *, false AS is_today FROM uploaded_after
+  SELECT * FROM (
+    SELECT *, true AS is_today FROM uploaded_today UNION ALL SELECT *, false AS is_today FROM uploaded_after
+  ) QUALIFY row_number() OVER (
+    PARTITION BY sessionid, sessionowner, sessiondata ORDER BY eventtime, source_object
+  ) = 1
 ) u ANTI JOIN (
-  SELECT sessionid, sessionowner FROM typed_today UNION SELECT sessionid, sessionowner FROM typed_after
+  SELECT sessionid, sessionowner FROM typed_today WHERE sessiondata IS NOT NULL
+  UNION SELECT sessionid, sessionowner FROM typed_after WHERE sessiondata IS NOT NULL
 ) t ON u.sessionid = t.sessionid AND u.sessionowner = t.sessionowner
 """
 

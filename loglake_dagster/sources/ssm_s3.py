@@ -16,6 +16,7 @@ import urllib.parse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from loglake_dagster.errors import ObjectError, RecordError
@@ -81,12 +82,14 @@ _ACCESS_LOG = re.compile(r"\d{4}(?:-\d\d){5}-[0-9A-F]{16}", re.ASCII)
 _EXIT_CODE = re.compile(r"(?<!\w)EXIT_CODE: (-?\d{1,18})\s*\Z", re.ASCII)
 _END_CHARS = 200
 
+PARQUET = "a Parquet file"  # a prompt may begin with its four letters, but a file ends with them too
 _MAGIC = {
     b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "a zip archive",
     b"\x28\xb5\x2f\xfd": "zstd",
-    b"PAR1": "a Parquet file",
+    b"PAR1": PARQUET,
 }
+_parse_all = msgspec.json.Decoder(msgspec.Raw).decode_lines
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?[\s\0]*(?:\[[\s\0]*)?\{[\s\0]*\"")
 _NO_RECORDS = re.compile(rb"\s*\{\s*\"Records\"\s*:\s*\[\s*\]\s*\}\s*")
 # Member names that stand in a text of another log together. Inside a JSON string their quotes would be escaped.
@@ -156,13 +159,21 @@ def _other_log(data: bytes) -> str | None:
     """What an object is in place of a session's text; None if nothing speaks against one. A command's output may be
     JSON too: only the names that another log's records always have tell them apart."""
     for magic, kind in _MAGIC.items():
-        if data.startswith(magic):
+        if data.startswith(magic) and (kind != PARQUET or data.endswith(magic)):
             return kind
-    if not _JSON.match(data):
+    if not _JSON.match(data) or not _is_json(data):
         return None
     if _NO_RECORDS.fullmatch(data):
         return "a CloudTrail file without records"
     return next((kind for names, kind in _MEMBERS.items() if all(name in data for name in names)), None)
+
+
+def _is_json(data: bytes) -> bool:
+    """Whether all of a text is JSON, one value or several: what a session shows only begins like it."""
+    try:
+        return bool(_parse_all(data.lstrip(b"\xef\xbb\xbf\0")))
+    except (msgspec.DecodeError, RecursionError):
+        return False
 
 
 def _columns(data: bytes) -> tuple[str, str | None, int | None, str]:

@@ -187,17 +187,20 @@ def test_late_objects_are_kept_by_day_and_waited_for_until_they_are_settled(cata
     assert catalog.note_late([late("b"), late("a"), late("c", NEXT)]) == 3
     assert catalog.late_objects("readready", DAY) == [late("a"), late("b")]
     assert catalog.late_days("readready") == [LateDay(DAY, 2, 2), LateDay(NEXT, 1, 1)]
-    catalog.settle_late("readready", DAY, ["s3://bucket/a", "s3://bucket/never-noted"])
+    catalog.settle_late("readready", DAY, [late("a").entry, late("never noted").entry])
     assert catalog.late_days("readready") == [LateDay(DAY, 2, 1), LateDay(NEXT, 1, 1)]
     assert catalog.late_objects("readready", DAY) == [late("a"), late("b")]
     assert (catalog.late_objects("other", DAY), catalog.late_days("other")) == ([], [])
 
 
-def test_a_late_object_that_is_known_stays_as_it_is_unless_its_content_changes(catalog):
+def test_a_late_object_is_waited_for_again_when_its_content_changes(catalog):
     catalog.note_late([late(), late()])
-    catalog.settle_late("readready", DAY, [late().entry.uri])
-    assert catalog.note_late([late(events=9)]) == 0
-    assert catalog.late_objects("readready", DAY) == [late()]
+    catalog.settle_late("readready", DAY, [late(etag="0").entry])
+    assert catalog.late_days("readready") == [LateDay(DAY, 1, 1)]
+    catalog.settle_late("readready", DAY, [late().entry])
+    assert catalog.note_late([late()]) == 0
+    assert catalog.note_late([late(events=9)]) == 1
+    assert catalog.late_objects("readready", DAY) == [late(events=9)]
     assert catalog.late_days("readready") == [LateDay(DAY, 1, 0)]
     assert catalog.note_late([late(etag="2")]) == 1
     assert catalog.late_objects("readready", DAY) == [late(etag="2")]

@@ -180,4 +180,5 @@ def test_days_with_late_events_are_brought_up_to_date_by_one_option(sample):
     again = sample.loglake("materialize", "--late")
     assert (again.code, again.out) == (0, "no late events wait, no sessions have other inputs\n")
     (status, *_others) = json.loads(sample.loglake("status", "--day", DAY, "--json").out)
-    assert (status["late"], status["is_settled"], status["settles"][:10]) == (0, True, "2023-08-15")
+    assert (status["late"], status["is_settled"], status["settles"][:10]) == (0, False, "2023-08-15")
+    assert "34 later days not run" in sample.loglake("status").out

@@ -6,18 +6,27 @@ from dataclasses import replace
 import pytest
 
 from loglake_dagster.catalog import LateDay
-from loglake_dagster.engines.late import settles, stale_sessions, waiting_days
+from loglake_dagster.engines.late import LateEvents, settles, stale_sessions, waiting_days
 from loglake_dagster.engines.readready import materialize_readready
 from loglake_dagster.engines.sessions import materialize_sessions, read_sessions
 from loglake_dagster.engines.status import read_status
+from loglake_dagster.errors import AuditError
 from loglake_dagster.lake.controls import Controls, Rule
 from loglake_dagster.lake.partition import ONE_DAY, day_start
-from loglake_dagster.lake.settings import Quality
+from loglake_dagster.lake.settings import Feed, Quality
 from loglake_dagster.sources import cloudtrail, cloudwatch
 from loglake_dagster.sources.cloudtrail import SOURCE
 from loglake_dagster_tests.engines.deliveries import OTHER_ACCOUNT, event, events, firehose_file, trail_file
-from loglake_dagster_tests.engines.made_lake import WatchedLake, firehose_of, ids_of, made_lake, published, trail_of
-from loglake_dagster_tests.made import DAY, document, log_event
+from loglake_dagster_tests.engines.made_lake import (
+    WatchedLake,
+    firehose_of,
+    ids_of,
+    interrupted,
+    made_lake,
+    published,
+    trail_of,
+)
+from loglake_dagster_tests.made import DAY, document, log_event, log_file, member
 from loglake_dagster_tests.sessions.made_sessions import land, start, streamed, utc
 
 NOON = "2026-03-02T12:00:00Z"
@@ -38,7 +47,7 @@ def test_late_events_reach_their_day_and_only_their_objects_are_read(tmp_path):
     lake = WatchedLake.of(made_lake(tmp_path, quality=Quality(recount_objects=0)))
     materialize_readready(lake, SOURCE, DAY)
     result = materialize_readready(lake, SOURCE, LATER)
-    assert result.late == {DAY: 2}
+    assert (result.late.noted, result.late.beyond) == ({DAY: 2}, {})
     assert waiting_days(lake, SOURCE) == [LateDay(DAY, 1, 1)]
     lake.reads.clear()
     again = materialize_readready(lake, SOURCE, DAY)
@@ -84,7 +93,8 @@ def test_events_are_waited_for_up_to_the_horizon(tmp_path, age, is_late):
     deliver_late(tmp_path, [event(1, NOON)], on=found_by)
     lake = made_lake(tmp_path)
     result = materialize_readready(lake, SOURCE, found_by)
-    assert result.late == ({DAY: 1} if is_late else {})
+    found = (result.late.noted, result.late.beyond)
+    assert found == (({DAY: 1}, {}) if is_late else ({}, {DAY: 1}))
     assert [late.day for late in waiting_days(lake, SOURCE)] == ([DAY] if is_late else [])
     assert result.manifest.totals.other_day == 1
 
@@ -97,8 +107,8 @@ def test_events_inside_another_days_window_are_not_late(tmp_path):
         firehose_of(tmp_path), [document(log_event(id="a", timestamp=midnight + 1))], f"{DAY}T23:50:00"
     )
     lake = made_lake(tmp_path)
-    assert materialize_readready(lake, SOURCE, NEXT).late == {}
-    assert materialize_readready(lake, cloudwatch.SOURCE, DAY).late == {}
+    assert materialize_readready(lake, SOURCE, NEXT).late == LateEvents([], {}, {})
+    assert materialize_readready(lake, cloudwatch.SOURCE, DAY).late == LateEvents([], {}, {})
     materialize_readready(lake, cloudwatch.SOURCE, NEXT)
     assert set(published(lake, NEXT, cloudwatch.TABLE.name)[1]) == {before.as_uri()}
 
@@ -162,24 +172,134 @@ def test_the_days_events_are_counted_by_how_late_they_came(tmp_path):
     }  # fmt: skip
 
 
-def test_a_day_is_settled_when_its_horizon_has_passed_and_nothing_waits(tmp_path):
+def test_a_day_is_settled_when_its_horizon_was_run_and_nothing_waits(tmp_path):
     trail_file(trail_of(tmp_path), events(2))
-    lake = made_lake(tmp_path, quality=Quality(horizon=dt.timedelta(days=5)))
+    lake = made_lake(tmp_path, quality=Quality(horizon=dt.timedelta(days=3)))
     materialize_readready(lake, SOURCE, DAY)
-    end = dt.datetime(2026, 3, 8, tzinfo=dt.timezone.utc)
+    end = dt.datetime(2026, 3, 6, tzinfo=dt.timezone.utc)
     assert settles(lake, DAY) == end
 
-    def status(now):
-        (one,) = read_status(replace(lake, now=lambda: now), DAY)
-        return one.is_settled, one.late, one.settles
+    def status(now=end):
+        one = next(
+            one for one in read_status(replace(lake, now=lambda: now), DAY) if one.table == SOURCE.readready_name
+        )
+        assert one.settles == end
+        return one.is_settled, one.is_past_horizon, one.unrun, one.late
 
-    assert status(end - dt.timedelta(seconds=1)) == (False, 0, end)
-    assert status(end) == (True, 0, end)
+    assert status() == (False, True, 3, 0)
     deliver_late(tmp_path, [event(7, NOON)])
-    materialize_readready(lake, SOURCE, LATER)
-    assert status(end) == (False, 1, end)
+    for n in (1, 2, 3):
+        materialize_readready(lake, SOURCE, DAY + n * ONE_DAY)
+    assert status() == (False, True, 0, 1)
     materialize_readready(lake, SOURCE, DAY)
-    assert status(end) == (True, 0, end)
+    assert status(end - dt.timedelta(seconds=1)) == (False, False, 0, 0)
+    assert status() == (True, True, 0, 0)
+
+
+# -- nothing is lost on the way ------------------------------------------------------------------------------
+
+
+def landed_late(folder, **given):
+    """A lake whose day has a row from a late object; the object."""
+    trail_file(trail_of(folder), events(8))
+    late = deliver_late(folder, [event(20, NOON)])
+    lake = made_lake(folder, **given)
+    for day in (DAY, LATER, DAY):
+        materialize_readready(lake, SOURCE, day)
+    assert "event-0020" in ids_of(lake)
+    return lake, late
+
+
+def renamed(lake):
+    """The same lake, its CloudTrail feed under another name."""
+    feeds = tuple(replace(f, name="trail-b") if f.source == "cloudtrail" else f for f in lake.settings.feeds)
+    return replace(lake, settings=replace(lake.settings, feeds=feeds))
+
+
+def test_a_feed_that_is_renamed_before_the_day_is_run_loses_nothing(tmp_path):
+    trail_file(trail_of(tmp_path), events(2))
+    deliver_late(tmp_path, [event(20, NOON)])
+    lake = made_lake(tmp_path)
+    materialize_readready(lake, SOURCE, LATER)
+    materialize_readready(renamed(lake), SOURCE, DAY)
+    assert "event-0020" in ids_of(lake)
+    assert waiting_days(lake, SOURCE) == []
+
+
+def test_a_feed_that_is_renamed_afterwards_loses_nothing(tmp_path):
+    lake, _late = landed_late(tmp_path)
+    result = materialize_readready(renamed(lake), SOURCE, DAY)
+    assert (result.is_new, result.is_published) == (True, True)
+    assert "event-0020" in ids_of(lake)
+
+
+def test_a_late_object_of_no_feed_stays_waited_for(tmp_path):
+    deliver_late(tmp_path, [event(20, NOON)])
+    lake = made_lake(tmp_path)
+    materialize_readready(lake, SOURCE, LATER)
+    (tmp_path / "elsewhere").mkdir()
+    moved = replace(lake.settings, feeds=(Feed("cloudtrail", "cloudtrail", str(tmp_path / "elsewhere")),))
+    materialize_readready(replace(lake, settings=moved), SOURCE, DAY)
+    assert [one.day for one in waiting_days(lake, SOURCE)] == [DAY]
+
+
+def test_a_rebuild_that_would_lose_a_late_objects_rows_is_refused(tmp_path):
+    lake, late = landed_late(tmp_path)
+    late.unlink()
+    stricter = replace(lake, settings=replace(lake.settings, controls=Controls(event_names=Rule(deny=("Nothing",)))))
+    with pytest.raises(
+        AuditError, match=f"1 objects with 1 of its rows are no longer in the source, first {late.as_uri()}"
+    ):
+        materialize_readready(stricter, SOURCE, DAY)
+    assert "event-0020" in ids_of(lake)
+
+
+def test_rows_from_outside_a_window_that_became_smaller_stay(tmp_path):
+    trail_file(trail_of(tmp_path), events(8))
+    trail_file(trail_of(tmp_path), [event(20, NOON)], f"{NEXT}T05:00")
+    lake = made_lake(tmp_path, quality=Quality(lateness=dt.timedelta(hours=6)))
+    materialize_readready(lake, SOURCE, DAY)
+    rule = Controls(event_names=Rule(deny=("Nothing",)))
+    smaller = replace(lake, settings=replace(lake.settings, quality=Quality(), controls=rule))
+    assert materialize_readready(smaller, SOURCE, DAY).is_new
+    assert "event-0020" in ids_of(lake)
+
+
+def test_what_is_replaced_while_its_day_is_run_stays_waited_for(tmp_path):
+    trail_file(trail_of(tmp_path), events(2))
+    late = deliver_late(tmp_path, [event(20, NOON)])
+    lake = made_lake(tmp_path)
+    materialize_readready(lake, SOURCE, LATER)
+
+    def replaced(_job, _written):
+        late.write_bytes(member(log_file(event(20, NOON), event(21, NOON))))
+        materialize_readready(lake, SOURCE, LATER)
+
+    materialize_readready(interrupted(lake, replaced), SOURCE, DAY)
+    assert [one.day for one in waiting_days(lake, SOURCE)] == [DAY]
+    materialize_readready(lake, SOURCE, DAY)
+    assert {"event-0020", "event-0021"} <= set(ids_of(lake))
+    assert waiting_days(lake, SOURCE) == []
+
+
+def test_of_a_late_object_that_is_gone_just_what_it_held_is_missing(tmp_path):
+    trail_file(trail_of(tmp_path), events(20))
+    late = deliver_late(tmp_path, [event(20, NOON), *(event(n, f"{LATER}T11:00:00Z") for n in range(50, 250))])
+    lake = made_lake(tmp_path)
+    materialize_readready(lake, SOURCE, LATER)
+    late.unlink()
+    result = materialize_readready(lake, SOURCE, DAY)
+    assert (result.coverage.landed, result.coverage.expected, result.is_published) == (20, 21, True)
+    assert [(one.uri, one.estimated, one.is_estimate) for one in result.coverage.missing] == [(late.as_uri(), 1, False)]
+
+
+def test_sessions_that_an_older_version_published_are_joined_again(tmp_path):
+    lake = at(made_lake(tmp_path), "2026-03-03T02:30:00")
+    land(lake, tmp_path, [start("ana-1")], [])
+    materialize_sessions(lake, DAY)
+    version = lake.catalog.published("sessions", DAY)
+    lake.catalog.publish(replace(version, version="older", facts={"statuses": {"missing": 1}}), version.version)
+    assert stale(lake) == [DAY]
 
 
 # -- sessions whose inputs have changed ----------------------------------------------------------------------

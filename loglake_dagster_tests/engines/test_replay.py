@@ -42,7 +42,7 @@ def test_error_output_is_named_with_its_remedy_where_people_look(tmp_path: Path)
     said = ERROR_OUTPUT.format("processing-failed")
     raw = materialize_raw(lake, SOURCE, DAY)
     assert raw.ignored == {said: 1}
-    assert "a feed of its own reads the folder, see docs/running.md" in raw_metadata(raw)["ignored"].value
+    assert "a cloudwatch feed reads it, see docs/running.md" in raw_metadata(raw)["ignored"].value
     assert materialize_readready(lake, SOURCE, DAY).is_published
     (status,) = read_status(lake, DAY)
     assert status.as_facts()["ignored"] == {said: 1}

@@ -233,6 +233,7 @@ def test_a_uri_is_printable_and_names_the_same_file(local, raw):
     assert local.uri(key).isascii()
     assert local.uri(key).isprintable()
     assert local_path(local.uri(key)) == local.path / key
+    assert local.key(local.uri(key)) == key
     assert open_store(local.root, S3Settings()).path == local.path
 
 

@@ -160,3 +160,26 @@ def test_a_lake_without_that_feed_joins_as_if_there_were_no_such_source(tmp_path
     assert not any("ssm_s3" in name for name in result.absent)
     assert not {"uploaded", "uploaded_after"} & {*result.manifest.inputs}
     assert cloudwatch.TABLE.name in str(result.absent)
+
+
+def test_a_text_that_was_uploaded_again_is_there_once(tmp_path: Path) -> None:
+    lake = fed_lake(tmp_path)
+    upload(tmp_path, ANA, "2026-03-02T09:05:01")
+    upload(tmp_path, ANA, "2026-03-03T09:05:01", prefix="copied/")
+    land(lake, tmp_path, [start(ANA)])
+    land_uploads(lake, DAY)
+    land_uploads(lake, DAY + ONE_DAY)
+    materialize_sessions(lake, DAY, NOON)
+    (row,) = read_sessions(lake, DAY)
+    assert (row["chunks"], row["sessiondata"]) == (1, CRLF)
+
+
+def test_a_log_event_without_text_does_not_hide_the_upload(tmp_path: Path) -> None:
+    lake = fed_lake(tmp_path)
+    upload(tmp_path, ANA, "2026-03-02T09:05:01")
+    land(lake, tmp_path, [start(ANA)], [streamed(ANA, "2026-03-02T09:01:00", None)])
+    land_uploads(lake, DAY)
+    materialize_sessions(lake, DAY, NOON)
+    (row,) = read_sessions(lake, DAY)
+    assert row["keystroke_status"] == "captured"
+    assert "Script started on" in row["sessiondata"]

@@ -88,10 +88,10 @@ def test_an_exit_code_is_the_texts_last_word(end, code):
         (member(TEXT), "gzip"),
         (b"\x1f\x8b", "gzip"),
         (b"PK\x03\x04rest", "a zip archive"),
-        (b"PAR1rest", "a Parquet file"),
+        (b"PAR1rest of itPAR1", "a Parquet file"),
         (b"\x28\xb5\x2f\xfd\0", "zstd"),
         (b'[{"eventVersion":"1.0","eventSource":"a","eventName":"b"}]', "CloudTrail's records"),
-        (b'\xef\xbb\xbf {"attemptsMade":4,"errorCode":"x","rawData":"H4s', "Firehose's error output"),
+        (b'\xef\xbb\xbf {"attemptsMade":4,"errorCode":"x","rawData":"H4s"}\n', "Firehose's error output"),
     ],
 )
 def test_another_log_under_a_sessions_name_is_a_reject(data, got):
@@ -107,6 +107,8 @@ def test_another_log_under_a_sessions_name_is_a_reject(data, got):
     [
         '{"Records":[{"SequenceNumber":"1"}]}',
         '[root@web-1 ~]# cat trail.json\n{"eventVersion":"1","eventSource":"a","eventName":"b"}',
+        "PAR1-web01:~$ ls",
+        '{"messageType":1,"logEvents":2}\r\n$ ls',
         'Script started on 2026\n{"messageType":"DATA_MESSAGE","logEvents":[]}',
         '{"message":"{\\"messageType\\":\\"DATA_MESSAGE\\",\\"logEvents\\":[]}"}',
         "{ echo not json; }",
