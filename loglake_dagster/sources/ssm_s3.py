@@ -169,7 +169,10 @@ def _other_log(data: bytes) -> str | None:
 
 
 def _is_json(data: bytes) -> bool:
-    """Whether all of a text is JSON, one value or several: what a session shows only begins like it."""
+    """Whether all of a text is JSON, one value or several; or it has but one line, as a log that was cut off has. What
+    a session shows only begins like JSON."""
+    if b"\n" not in data.strip():
+        return True
     try:
         return bool(_parse_all(data.lstrip(b"\xef\xbb\xbf\0")))
     except (msgspec.DecodeError, RecursionError):

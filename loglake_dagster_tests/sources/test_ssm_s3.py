@@ -91,7 +91,7 @@ def test_an_exit_code_is_the_texts_last_word(end, code):
         (b"PAR1rest of itPAR1", "a Parquet file"),
         (b"\x28\xb5\x2f\xfd\0", "zstd"),
         (b'[{"eventVersion":"1.0","eventSource":"a","eventName":"b"}]', "CloudTrail's records"),
-        (b'\xef\xbb\xbf {"attemptsMade":4,"errorCode":"x","rawData":"H4s"}\n', "Firehose's error output"),
+        (b'\xef\xbb\xbf {"attemptsMade":4,"errorCode":"x","rawData":"H4s', "Firehose's error output"),
     ],
 )
 def test_another_log_under_a_sessions_name_is_a_reject(data, got):
