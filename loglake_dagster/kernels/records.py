@@ -10,6 +10,7 @@ import bisect
 import datetime as dt
 import json
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,7 @@ import pyarrow as pa
 from loglake_dagster.errors import ObjectError, RecordError
 from loglake_dagster.kernels.arrow import BATCH_BYTES, cut_batches, decoded_of
 from loglake_dagster.kernels.flatten import Flattener, Oddity
-from loglake_dagster.kernels.framing import UNFORESEEN, Framing, Splitter
+from loglake_dagster.kernels.framing import UNFORESEEN, Framing, Pieces, Splitter
 from loglake_dagster.kernels.inflate import Inflated, inflate
 from loglake_dagster.kernels.times import not_canonical, to_canonical
 from loglake_dagster.lake.schema import SOURCE_ORDINAL
@@ -35,6 +36,8 @@ BATCH_RECORDS = 10_000
 # Judges a batch of records: for each the name of the rule that drops it, or the error that makes it a reject, or None;
 # None for "keeps all".
 Judge = Callable[[Sequence[Any], Wanted], Sequence[str | RecordError | None] | None]
+# Cuts the wanted records out of a well-formed text, and counts the others; UNFORESEEN for any other text.
+Sieve = Callable[[bytes, ObjectAccount], Pieces]
 # A record's own bytes, by its place in a batch.
 RawOf = Callable[[int], bytes]
 _Batch = tuple[list[Any], RawOf, Sequence[int], int]
@@ -69,28 +72,40 @@ class _Draft:
 
 
 class RecordsDecoder:
-    """Decodes objects whose records stand in a framing. `time_field` is a record's own time."""
+    """Decodes objects whose records stand in a framing. `time_field` is a record's own time; `judged` are the text
+    fields that the judge looks at, if it looks at these alone: what they deny is then filtered before the rest of the
+    record is looked at, whatever is odd about that."""
 
     def __init__(
-        self, flattener: Flattener, framing: Framing, time_field: str, judge: Judge, derive: Derive | None = None
+        self,
+        flattener: Flattener,
+        framing: Framing,
+        time_field: str,
+        judge: Judge,
+        derive: Derive | None = None,
+        judged: Sequence[str] = (),
     ) -> None:
         self._flattener, self._framing, self._judge, self._derive = flattener, framing, judge, derive
         self._time_of = operator.attrgetter(time_field)
         self._time_field = time_field
         self._parse_typed = framing.parser(flattener.record_type)
         self._parse_raw = framing.parser(msgspec.Raw)
+        # All are required: a record that spells one otherwise is for the parse that knows every spelling.
+        head = msgspec.defstruct("Head", [(name, str) for name in judged], gc=False) if judged else None
+        self._parse_heads = framing.parser(head) if head else None
+        self._decode_head = msgspec.json.Decoder(head).decode if head else None
 
     def decode(self, objects: Iterable[bytes | ObjectError], wanted: Wanted, limit_bytes: int) -> Decoded:
         """Rows of a run of objects and an account of each; nothing is raised for what an object holds."""
         result = Decoded(None, [])
         tables: list[pa.Table] = []
         draft = _Draft()
-        split = self._framing.splitter(wanted)
+        split, sieve = self._framing.splitter(wanted), self._sieve(wanted)
         for data in objects:
             account = ObjectAccount()
             result.objects.append(account)
             try:
-                for batch in self._batches(_sound(data), limit_bytes, split, account):
+                for batch in self._batches(_sound(data), limit_bytes, split, sieve, account):
                     if draft.records and draft.size + batch[-1] > BATCH_BYTES:
                         tables.append(self._rows(draft, wanted, result))
                         draft = _Draft()
@@ -105,7 +120,28 @@ class RecordsDecoder:
         tables.append(self._rows(draft, wanted, result))
         return decoded_of(tables, result.objects)
 
-    def _batches(self, data: bytes, limit_bytes: int, split: Splitter, account: ObjectAccount) -> Iterator[_Batch]:
+    def _sieve(self, wanted: Wanted) -> Sieve | None:
+        """Cuts the wanted records out of a well-formed text; None when the judge keeps all."""
+        parse = self._parse_heads
+        if parse is None or self._judge([], wanted) is None:
+            return None
+
+        def sift(text: bytes, account: ObjectAccount) -> Pieces:
+            heads = parse(text)
+            verdicts = self._judge(heads, wanted) or ()
+            kept = [place for place, verdict in enumerate(verdicts) if verdict is None]
+            raws = self._parse_raw(text) if kept else []
+            first, account.found = account.found, account.found + len(heads)
+            for verdict, count in Counter(verdicts).items():
+                if isinstance(verdict, str):
+                    account.filtered[verdict] = account.filtered.get(verdict, 0) + count
+            return Pieces([bytes(raws[place]) for place in kept], [first + place for place in kept])
+
+        return sift
+
+    def _batches(
+        self, data: bytes, limit_bytes: int, split: Splitter, sieve: Sieve | None, account: ObjectAccount
+    ) -> Iterator[_Batch]:
         """(records, their own bytes, their ordinals, bytes in all) of an object; a record is None where only its bytes
         are known yet."""
         inflated = inflate(data, limit_bytes)
@@ -116,10 +152,14 @@ class RecordsDecoder:
         for text in texts:
             if _is_parsed_whole(text) and _is_utf8(text):
                 try:
-                    records = self._parse_typed(text)
+                    wanted = sieve(text, account) if sieve is not None else None
+                    records = self._parse_typed(text) if wanted is None else []
                 except UNFORESEEN:
                     pass
                 else:
+                    if wanted is not None:
+                        yield from self._cut(wanted)
+                        continue
                     first, account.found = account.found, account.found + len(records)
                     yield records, _lazy_raws(text, self._parse_raw), range(first, account.found), len(text)
                     continue
@@ -130,15 +170,18 @@ class RecordsDecoder:
                     raise
                 foreign.append((text, error))
                 continue
-            for start, end in cut_batches(map(len, pieces.texts), BATCH_RECORDS, BATCH_BYTES):
-                batch = pieces.texts[start:end]
-                records = [self._foreseen(piece) for piece in batch]
-                yield records, batch.__getitem__, pieces.ordinals[start:end], sum(map(len, batch))
+            yield from self._cut(pieces)
         if foreign and len(foreign) == len(texts):
             raise foreign[0][1]
         if foreign:
             share = sum(len(text) for text, _error in foreign) / sum(map(len, texts))
             account.damage = account.damage or Damage(foreign[0][1].reason, share)
+
+    def _cut(self, pieces: Pieces) -> Iterator[_Batch]:
+        for start, end in cut_batches(map(len, pieces.texts), BATCH_RECORDS, BATCH_BYTES):
+            batch = pieces.texts[start:end]
+            records = [self._foreseen(piece) for piece in batch]
+            yield records, batch.__getitem__, pieces.ordinals[start:end], sum(map(len, batch))
 
     def _whole_texts(self, inflated: Inflated) -> list[bytes]:
         """The texts of the members. Gzip's own meaning of several is one text cut anywhere: they are one again where
@@ -159,7 +202,7 @@ class RecordsDecoder:
     def _rows(self, draft: _Draft, wanted: Wanted, result: Decoded) -> pa.Table:
         """The draft's rows; its rejects and filtered records go to the accounts of their objects."""
         for row in not_canonical([None if r is None else self._time_of(r) for r in draft.records]):
-            draft.records[row] = self._odd_record(draft, row, result)
+            draft.records[row] = self._odd_record(draft, row, wanted, result)
         kept = [row for row, record in enumerate(draft.records) if record is not None]
         records = [draft.records[row] for row in kept]
         verdicts = self._judge(records, wanted)
@@ -183,9 +226,14 @@ class RecordsDecoder:
         else:
             account.filtered[verdict] = account.filtered.get(verdict, 0) + 1
 
-    def _odd_record(self, draft: _Draft, row: int, result: Decoded) -> Any:
-        """The record of an unforeseen shape, its oddity noted in the draft; None when it becomes a reject."""
+    def _odd_record(self, draft: _Draft, row: int, wanted: Wanted, result: Decoded) -> Any:
+        """The record of an unforeseen shape, its oddity noted in the draft; None when it is filtered by what is judged
+        of it, or becomes a reject."""
         piece = draft.raw(row)
+        if (verdict := self._judge_head(piece, wanted)) is not None:
+            account = result.objects[draft.places[row]]
+            account.filtered[verdict] = account.filtered.get(verdict, 0) + 1
+            return None
         try:
             record, oddity = self._flattener.flatten_oddity(piece)
             if self._time_of(record) is None:
@@ -196,6 +244,16 @@ class RecordsDecoder:
             return None
         draft.oddities[row] = oddity
         return record
+
+    def _judge_head(self, piece: bytes, wanted: Wanted) -> str | None:
+        """The rule that drops a record by the judged fields alone; None if it may be kept, or has no such fields."""
+        if self._decode_head is None:
+            return None
+        try:
+            (verdict,) = self._judge([self._decode_head(piece)], wanted) or (None,)
+        except UNFORESEEN:
+            return None
+        return verdict if isinstance(verdict, str) else None
 
     def _table(
         self, records: Sequence[Any], oddities: Mapping[int, Oddity], ordinals: list[int], places: list[int]

@@ -222,6 +222,9 @@ def descend(folder: str, days: frozenset[dt.date], controls: Controls) -> Descen
     return Descent() if match["below"] else Descent(tuple(f"{folder}{day:%Y/%m/%d}/" for day in sorted(days)))
 
 
+_JUDGED = ("eventSource", "eventName")
+
+
 def _judge(records: Sequence[Any], wanted: Wanted) -> list[str | None] | None:
     names, sources = wanted.controls.event_names, wanted.controls.event_sources
     if names.is_open and sources.is_open:
@@ -242,7 +245,7 @@ def _verdict(controls: Controls, event_source: str, event_name: str) -> str | No
     return None if controls.event_names.admits(event_name) else "event_names"
 
 
-_DECODER = RecordsDecoder(_FLATTENER, Envelope("Records", sign="eventVersion"), "eventTime", _judge, derive)
+_DECODER = RecordsDecoder(_FLATTENER, Envelope("Records", sign="eventVersion"), "eventTime", _judge, derive, _JUDGED)
 
 
 def recount(data: bytes, wanted: Wanted) -> Recount:
