@@ -1,5 +1,4 @@
-"""Event rules are judged before a record is looked at as a whole: the same rows, and the same accounts where records are
-sound."""
+"""Event rules are judged before a record is looked at as a whole: the same rows, the same account of sound records."""
 
 from pathlib import Path
 
