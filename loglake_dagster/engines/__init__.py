@@ -82,19 +82,19 @@ class SessionsJob:
     orc: OrcSettings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What an engine wrote into a version folder: its parts, every object's entry, and the reject files."""
+    """What an engine, which names itself, wrote into a version folder: its parts, every object's entry, and the reject
+    files."""
 
     parts: tuple[Part, ...]
+    engine: str
     entries: Sequence[ObjectEntry] = field(default_factory=tuple)
     reject_files: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
     """Both verbs give the same rows for the same job, on every engine."""
-
-    name: str
 
     def write_readready(self, job: ReadreadyJob, progress: Progress | None = None) -> Written:
         """Decodes, deduplicates and writes a day of a source."""

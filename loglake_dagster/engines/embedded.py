@@ -14,31 +14,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from loglake_dagster.engines import Engine, PlannedObject, Progress, ReadreadyJob, SessionsJob, Written
+from loglake_dagster.engines import Engine, Progress, ReadreadyJob, SessionsJob, Written
 from loglake_dagster.engines.embedded_sessions import join_sessions
 from loglake_dagster.engines.pool import Workers, open_workers
 from loglake_dagster.engines.runs import (
     Identities,
     Run,
     RunResult,
+    again_name,
+    cut_runs,
+    lost_copies,
+    merged_entries,
     moved_duplicates,
+    ranks_of,
     read_identities,
     rewrite_part,
+    write_rejects,
     write_run,
 )
 from loglake_dagster.io.store import LocalStore, Store
-from loglake_dagster.io.versions import VersionFolder
 from loglake_dagster.lake.manifest import ObjectEntry, Part
 from loglake_dagster.lake.settings import EngineSettings
-from loglake_dagster.lake.source import Reject
 
 # Below this many source bytes one process is sooner done than others are started.
 SMALL_DAY_BYTES = 4 << 20
 SCRATCH = ".scratch"
+NAME = "embedded"
 
 
 @dataclass(slots=True)
@@ -53,8 +57,6 @@ class _Piece:
 class EmbeddedEngine(Engine):
     """See Engine."""
 
-    name = "embedded"
-
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
 
@@ -62,56 +64,30 @@ class EmbeddedEngine(Engine):
         size = sum(one.entry.size for one in job.objects)
         cores = self._settings.workers or os.cpu_count() or 1
         with _scratch(job.target.store) as scratch, open_workers(cores if size > SMALL_DAY_BYTES else 1) as workers:
-            runs = self._cut(job, scratch)
-            results = _write_runs(workers, runs, progress)
+            runs = cut_runs(job, self._settings.part_bytes, self._settings.max_object_bytes)
+            results = _write_runs(workers, runs, scratch, progress)
             written = [one for result in results for one in result.parts]
             pieces = [_Piece(part, identities, scratch / part.name) for part, identities in written]
             pieces += _base_pieces(workers, job)
-            entries = [entry for result in results for entry in result.entries]
-            known = {entry.uri for entry in entries}
-            entries += [entry for entry in (job.base.entries if job.base else ()) if entry.uri not in known]
+            entries = merged_entries(job, (entry for result in results for entry in result.entries))
             lost = _find_lost(pieces, entries)
             parts, moved = _place(workers, job, pieces, lost, scratch)
             rejects = [reject for result in results for reject in result.rejects]
-            files = _write_rejects(job, rejects)
-        entries = sorted(moved_duplicates(entries, moved), key=lambda entry: entry.uri)
-        return Written(tuple(parts), entries, files)
+            files = write_rejects(job, rejects)
+        return Written(parts=tuple(parts), engine=NAME, entries=moved_duplicates(entries, moved), reject_files=files)
 
     def write_sessions(self, job: SessionsJob) -> Written:
         with _scratch(job.target.store) as scratch:
             parts = join_sessions(job, scratch, self._settings.memory_limit)
             for part in parts:
                 job.target.store.write_file(job.target.key(part.name), scratch / part.name)
-        return Written(tuple(parts))
-
-    def _cut(self, job: ReadreadyJob, scratch: Path) -> list[Run]:
-        """Runs of at most `part_bytes` of source bytes, along feed, account, region and delivery."""
-        runs: list[Run] = []
-        batch: list[PlannedObject] = []
-        size = 0
-        for one in [*sorted(job.objects, key=_key_order), None]:
-            is_full = bool(batch) and (one is None or size + one.entry.size > self._settings.part_bytes)
-            if batch and (is_full or one is None or one.entry.feed != batch[0].entry.feed):
-                name = f"part-{len(runs):05d}-{job.target.version}.orc"
-                access = job.feeds[batch[0].entry.feed]
-                limit = self._settings.max_object_bytes
-                runs.append(Run(name, job.source, job.table, job.day, access, batch, scratch, job.orc, limit))
-                batch, size = [], 0
-            if one is not None:
-                batch.append(one)
-                size += one.entry.size
-        return runs
+        return Written(parts=tuple(parts), engine=NAME)
 
 
-def _key_order(one: PlannedObject) -> tuple[Any, ...]:
-    entry = one.entry
-    return entry.feed, entry.account or "", entry.region or "", entry.rank
-
-
-def _write_runs(workers: Workers, runs: Sequence[Run], progress: Progress | None) -> list[RunResult]:
+def _write_runs(workers: Workers, runs: Sequence[Run], scratch: Path, progress: Progress | None) -> list[RunResult]:
     results: dict[int, RunResult] = {}
     total, done, events = sum(len(run.objects) for run in runs), 0, 0
-    for place, result in workers.unordered(write_run, [(run,) for run in runs]):
+    for place, result in workers.unordered(write_run, [(run, scratch) for run in runs]):
         results[place] = result
         done += len(result.entries)
         events += sum(entry.found for entry in result.entries)
@@ -129,9 +105,8 @@ def _base_pieces(workers: Workers, job: ReadreadyJob) -> list[_Piece]:
 
 
 def _find_lost(pieces: Sequence[_Piece], entries: Sequence[ObjectEntry]) -> dict[int, list[int]]:
-    """Rows that are copies of a row with a lower rank, by place of their piece. The order of ranks is that of
-    (delivery time, key) of the object and then of the record: how a day was split into runs never shows."""
-    order = {entry.uri: n for n, entry in enumerate(sorted(entries, key=lambda entry: entry.rank))}
+    """Rows that lost to another copy, by place of their piece."""
+    order = ranks_of(entries)
     kept = [(place, piece.identities) for place, piece in enumerate(pieces) if len(piece.identities.rows)]
     if not kept:
         return {}
@@ -140,12 +115,8 @@ def _find_lost(pieces: Sequence[_Piece], entries: Sequence[ObjectEntry]) -> dict
     ordinals = np.concatenate([one.ordinals for _place, one in kept])
     owners = np.concatenate([np.full(len(one.rows), place) for place, one in kept])
     rows = np.concatenate([one.rows for _place, one in kept])
-    sequence = np.lexsort((ordinals, ranks, hashes[:, 1], hashes[:, 0]))
-    ordered = hashes[sequence]
-    is_lost = np.zeros(len(sequence), bool)
-    is_lost[1:] = (ordered[1:] == ordered[:-1]).all(axis=1)
     lost: dict[int, list[int]] = {}
-    for index in sequence[is_lost].tolist():
+    for index in lost_copies(hashes, ranks, ordinals).tolist():
         lost.setdefault(int(owners[index]), []).append(int(rows[index]))
     return lost
 
@@ -159,7 +130,7 @@ def _place(
     for place, piece in enumerate(pieces):
         path, part = piece.scratch, piece.part
         if place in lost:
-            path = scratch / f"part-{place:05d}-{job.target.version}-again.orc"
+            path = scratch / again_name(place, job.target.version)
             data = piece.scratch.read_bytes() if piece.scratch else _base_bytes(job, part)
             again, by_object = workers.ordered(rewrite_part, [(data, lost[place], path, job.table, job.orc)])[0]
             for uri, count in by_object.items():
@@ -178,23 +149,6 @@ def _place(
 def _base_bytes(job: ReadreadyJob, part: Part) -> bytes:
     assert job.base is not None
     return job.base.folder.store.read(job.base.folder.key(part.name))
-
-
-def _write_rejects(job: ReadreadyJob, rejects: Sequence[tuple[str, Reject]]) -> tuple[str, ...]:
-    """This run's rejects as a file of their own, after those of the base version."""
-    names: list[str] = []
-    if job.base is not None:
-        names += job.base.manifest.reject_files
-        _carry(job.base.folder, job.target, names)
-    if rejects:
-        names.append(f"_rejects/rejects-{job.target.version}.jsonl")
-        job.target.write_rejects(names[-1], sorted(rejects, key=lambda one: (one[0], one[1].ordinal)))
-    return tuple(names)
-
-
-def _carry(base: VersionFolder, target: VersionFolder, names: Sequence[str]) -> None:
-    for name in names:
-        target.store.copy(base.key(name), target.key(name))
 
 
 @contextmanager

@@ -136,7 +136,7 @@ def _manifest(lake: Lake, plan: Plan, folder: VersionFolder, written: Written) -
         base=plan.base.manifest.version if plan.base else None,
         created=lake.now(),
         recipe=plan.recipe,
-        engine=lake.engine.name,
+        engine=written.engine,
         parts=written.parts,
         reject_files=written.reject_files,
         totals=Totals.of(written.entries),

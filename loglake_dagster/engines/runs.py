@@ -1,13 +1,14 @@
-"""Runs: a stretch of objects decoded together into one part. What a worker process does, and nothing else.
+"""What every engine does alike: runs, stretches of objects decoded together into one part; which copy of an event wins;
+how parts lose rows.
 
-Everything here takes and returns plain values, so that it can be sent to another process, whatever the engine.
+What a worker process does takes and returns plain values, so that it can be sent to another process.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loglake_dagster.engines import FeedAccess, PlannedObject
+from loglake_dagster.engines import FeedAccess, PlannedObject, ReadreadyJob
 from loglake_dagster.errors import ObjectError, StoreError
 from loglake_dagster.io.orc import bounds_of, pack_part, read_part
 from loglake_dagster.io.store import LocalStore, Store
@@ -36,7 +37,7 @@ PART_MEMORY = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Objects of one feed that become one part. `name` is the part's; it is written into `scratch`."""
+    """Objects of one feed that become one part, which gets this name."""
 
     name: str
     source: str
@@ -44,7 +45,6 @@ class Run:
     day: dt.date
     access: FeedAccess
     objects: Sequence[PlannedObject]
-    scratch: Path
     orc: OrcSettings
     max_object_bytes: int
 
@@ -70,19 +70,53 @@ class RunResult:
     rejects: Sequence[tuple[str, Reject]]
 
 
-def write_run(run: Run) -> RunResult:
-    """Reads, decodes, accounts and writes a run. Rows that take much more memory than their objects took become several
-    parts: ORC's readers refuse a column of 2 GiB of texts."""
-    rows, entries, rejects = _decode_run(run)
-    parts: list[tuple[Part, Identities]] = []
-    for number, piece in enumerate(cut_rows(rows, PART_MEMORY)):
-        name = run.name if number == 0 else f"{run.name.removesuffix('.orc')}-{number}.orc"
-        identities = identities_of(piece, source_named(run.source).identity)
-        parts.append((write_scratch(run.scratch / name, piece, run.table, run.orc), identities))
+def cut_runs(job: ReadreadyJob, part_bytes: int, max_object_bytes: int) -> list[Run]:
+    """Runs of at most `part_bytes` of source bytes, along feed, account, region and delivery."""
+    runs: list[Run] = []
+    batch: list[PlannedObject] = []
+    size = 0
+    for one in [*sorted(job.objects, key=_key_order), None]:
+        is_full = bool(batch) and (one is None or size + one.entry.size > part_bytes)
+        if batch and (is_full or one is None or one.entry.feed != batch[0].entry.feed):
+            name = f"part-{len(runs):05d}-{job.target.version}.orc"
+            access = job.feeds[batch[0].entry.feed]
+            runs.append(Run(name, job.source, job.table, job.day, access, batch, job.orc, max_object_bytes))
+            batch, size = [], 0
+        if one is not None:
+            batch.append(one)
+            size += one.entry.size
+    return runs
+
+
+def _key_order(one: PlannedObject) -> tuple[Any, ...]:
+    entry = one.entry
+    return entry.feed, entry.account or "", entry.region or "", entry.rank
+
+
+def again_name(place: int, version: str) -> str:
+    """The name of a part that is written again, because it lost rows; `place` is its place among the day's parts."""
+    return f"part-{place:05d}-{version}-again.orc"
+
+
+def write_run(run: Run, scratch: Path) -> RunResult:
+    """Reads, decodes, accounts and writes a run into a folder of this machine."""
+    rows, entries, rejects = decode_run(run)
+    identity = source_named(run.source).identity
+    parts = [
+        (write_scratch(scratch / name, piece, run.table, run.orc), identities_of(piece, identity))
+        for name, piece in pieces_of(run, rows)
+    ]
     return RunResult(parts, entries, rejects)
 
 
-def _decode_run(run: Run) -> tuple[pa.Table, list[ObjectEntry], list[tuple[str, Reject]]]:
+def pieces_of(run: Run, rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """The parts of a run's rows, by name. Rows that take much more memory than their objects took become several:
+    ORC's readers refuse a column of 2 GiB of texts."""
+    for number, piece in enumerate(cut_rows(rows, PART_MEMORY)):
+        yield run.name if number == 0 else f"{run.name.removesuffix('.orc')}-{number}.orc", piece
+
+
+def decode_run(run: Run) -> tuple[pa.Table, list[ObjectEntry], list[tuple[str, Reject]]]:
     """The day's rows of a run in the table's order; what was decoded besides is let go before the rows are written."""
     source = source_named(run.source)
     objects = sorted(run.objects, key=lambda one: one.entry.rank)
@@ -95,16 +129,25 @@ def _decode_run(run: Run) -> tuple[pa.Table, list[ObjectEntry], list[tuple[str, 
     return rows, entries, rejects
 
 
+def pack(name: str, rows: pa.Table, table: Table, orc: OrcSettings) -> tuple[Part, bytes]:
+    """A data file of the rows, and its facts."""
+    packed = pack_part(rows, table, orc)
+    hashed = content_hash(rows)
+    return Part(name=name, rows=rows.num_rows, bytes=len(packed), content_hash=hashed, bounds=bounds_of(rows)), packed
+
+
 def write_scratch(path: Path, rows: pa.Table, table: Table, orc: OrcSettings) -> Part:
     """Packs rows into a local file; the part's facts."""
-    packed = pack_part(rows, table, orc)
+    part, packed = pack(path.name, rows, table, orc)
+    _write_file(path, packed)
+    return part
+
+
+def _write_file(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
-        file.write(packed)
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())  # it becomes the lake's by a link: a publication must outlive a power cut
-    return Part(
-        name=path.name, rows=rows.num_rows, bytes=len(packed), content_hash=content_hash(rows), bounds=bounds_of(rows)
-    )
 
 
 def identities_of(rows: pa.Table, identity: Sequence[str]) -> Identities:
@@ -119,23 +162,56 @@ def identities_of(rows: pa.Table, identity: Sequence[str]) -> Identities:
 
 def read_identities(store: Store, key: str, table: Table, source: str) -> Identities:
     """The identities of a part in the lake."""
+    return packed_identities(store.read(key), table, source)
+
+
+def packed_identities(data: bytes, table: Table, source: str) -> Identities:
+    """The identities of a data file's rows."""
     identity = source_named(source).identity
     columns = dict.fromkeys((*identity, SOURCE_OBJECT.name, SOURCE_ORDINAL.name))
-    return identities_of(read_part(store.read(key), table, list(columns)), identity)
+    return identities_of(read_part(data, table, list(columns)), identity)
+
+
+def ranks_of(entries: Iterable[ObjectEntry]) -> dict[str, int]:
+    """The objects' URIs, each with its place in the order by which copies are told apart: (delivery time, key)."""
+    return {entry.uri: n for n, entry in enumerate(sorted(entries, key=lambda entry: entry.rank))}
+
+
+def lost_copies(
+    hashes: Hashes, ranks: np.ndarray[Any, np.dtype[np.int64]], ordinals: np.ndarray[Any, np.dtype[np.int64]]
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Which rows are copies of a row whose object has a lower rank, or that stands before it in the same object. How a
+    day was split into runs never shows."""
+    sequence = np.lexsort((ordinals, ranks, hashes[:, 1], hashes[:, 0]))
+    ordered = hashes[sequence]
+    is_lost = np.zeros(len(sequence), bool)
+    is_lost[1:] = (ordered[1:] == ordered[:-1]).all(axis=1)
+    return sequence[is_lost]
 
 
 def rewrite_part(
     data: bytes, lost_rows: Sequence[int], path: Path, table: Table, orc: OrcSettings
 ) -> tuple[Part | None, Mapping[str, int]]:
-    """Writes a part again without the rows that lost to an earlier delivered copy: (the new part, or None when no row
+    """without_rows, written into a local file."""
+    again, by_object = without_rows(data, lost_rows, path.name, table, orc)
+    if again is None:
+        return None, by_object
+    _write_file(path, again[1])
+    return again[0], by_object
+
+
+def without_rows(
+    data: bytes, lost_rows: Sequence[int], name: str, table: Table, orc: OrcSettings
+) -> tuple[tuple[Part, bytes] | None, Mapping[str, int]]:
+    """A part packed again without the rows that lost to an earlier delivered copy: (the new part, or None when no row
     is left; lost rows by object)."""
     rows = read_part(data, table)
     keep = np.ones(rows.num_rows, bool)
     keep[list(lost_rows)] = False
     lost = rows.filter(pa.array(~keep))[SOURCE_OBJECT.name].value_counts().to_pylist()
     kept = rows.filter(pa.array(keep))
-    part = write_scratch(path, kept, table, orc) if kept.num_rows else None
-    return part, {one["values"]: one["counts"] for one in lost}
+    again = pack(name, kept, table, orc) if kept.num_rows else None
+    return again, {one["values"]: one["counts"] for one in lost}
 
 
 def read_objects(store: Store, keys: Sequence[str]) -> Iterator[bytes | ObjectError]:
@@ -155,11 +231,31 @@ def _read(store: Store, key: str) -> bytes | ObjectError:
         return ObjectError(str(error.facts.get("why", "cannot be read")))
 
 
+def merged_entries(job: ReadreadyJob, read: Iterable[ObjectEntry]) -> list[ObjectEntry]:
+    """The entries of what was read, and those of the base version's other objects."""
+    entries = list(read)
+    known = {entry.uri for entry in entries}
+    return entries + [entry for entry in (job.base.entries if job.base else ()) if entry.uri not in known]
+
+
 def moved_duplicates(entries: Sequence[ObjectEntry], lost: Mapping[str, int]) -> list[ObjectEntry]:
-    """The entries after some of their rows turned out to be duplicates: the identity still holds."""
+    """The entries, by URI, after some of their rows turned out to be duplicates: the identity still holds."""
     return [
         replace(entry, landed=entry.landed - lost[entry.uri], duplicate=entry.duplicate + lost[entry.uri])
         if entry.uri in lost
         else entry
-        for entry in entries
+        for entry in sorted(entries, key=lambda entry: entry.uri)
     ]
+
+
+def write_rejects(job: ReadreadyJob, rejects: Sequence[tuple[str, Reject]]) -> tuple[str, ...]:
+    """This run's rejects as a file of their own, after those of the base version."""
+    names: list[str] = []
+    if job.base is not None:
+        names += job.base.manifest.reject_files
+        for name in names:
+            job.target.store.copy(job.base.folder.key(name), job.target.key(name))
+    if rejects:
+        names.append(f"_rejects/rejects-{job.target.version}.jsonl")
+        job.target.write_rejects(names[-1], sorted(rejects, key=lambda one: (one[0], one[1].ordinal)))
+    return tuple(names)

@@ -57,8 +57,7 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
     published = lake.published(TABLE.name, day)
     absent = _absent(lake, inputs, day)
     if published is not None and _is_settled(published, recipe, versions, as_of):
-        statuses = count_statuses(published)
-        return SessionsResult(published.manifest, published.folder.location, statuses, absent, False)
+        return SessionsResult(published.manifest, published.folder.location, count_statuses(published), absent, False)
     folder = lake.new_version(TABLE.name, day)
     job = SessionsJob(
         table=TABLE,
@@ -75,6 +74,7 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
         sla_minutes=lake.settings.quality.sla_minutes,
         orc=lake.settings.orc,
     )
+    written = lake.engine.write_sessions(job)
     manifest = Manifest(
         table=TABLE.name,
         day=day,
@@ -82,14 +82,13 @@ def materialize_sessions(lake: Lake, day: dt.date, as_of: dt.datetime | None = N
         base=None,
         created=lake.now(),
         recipe=recipe,
-        engine=lake.engine.name,
-        parts=lake.engine.write_sessions(job).parts,
+        engine=written.engine,
+        parts=written.parts,
         inputs=versions,
         as_of=as_of,
     )
     folder.write_manifest(manifest, [])
-    written = BaseVersion(folder, manifest, [])
-    statuses = _audit(written)
+    statuses = _audit(BaseVersion(folder, manifest, []))
     facts = {"statuses": dict(statuses), "inputs": versions, "as_of": as_of.isoformat()}
     lake.publish(manifest, published.manifest.version if published else None, facts)
     return SessionsResult(manifest, folder.location, statuses, absent, True)

@@ -115,8 +115,6 @@ class WatchedStore(LocalStore):
 class InterruptedEngine(Engine):
     """An engine after whose writing something happens, before anybody looks at what was written."""
 
-    name = "embedded"
-
     def __init__(self, engine: Engine, then: Callable[[ReadreadyJob, Written], Written | None]) -> None:
         self._engine, self._then = engine, then
 
