@@ -80,6 +80,14 @@ def _account(value: Any) -> str:
     return value
 
 
+def _conf(value: Any) -> dict[str, str]:
+    """Spark's own settings, which are all texts there; YAML reads some as numbers and truths."""
+    is_flat = isinstance(value, dict) and all(isinstance(one, (str, int, float)) for one in value.values())
+    if not is_flat or not all(isinstance(name, str) for name in value):
+        raise ValueError("expected Spark's settings, as {spark.executor.memory: 2g}")
+    return {name: str(one).lower() if isinstance(one, bool) else str(one) for name, one in value.items()}
+
+
 SourceName = Annotated[str, BeforeValidator(_source)]
 
 
@@ -121,12 +129,15 @@ class _Catalog(_Section):
 
 
 class _Engine(_Section):
-    type: Literal["embedded"] = "embedded"
+    type: Literal["embedded", "spark"] = "embedded"
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
     memory_limit: Size = 1 << 30
     # An array of texts holds less than 2 GiB, and a text may be a whole object but for its brackets.
     max_object_bytes: Annotated[Size, Field(le=1 << 31)] = 1 << 30
     part_bytes: Size = 6 << 20
+    master: Text | None = "local[*]"
+    conf: Annotated[dict[str, str], BeforeValidator(_conf)] = Field(default_factory=dict)
+    spark_above: Size | None = None
 
 
 class _Quality(_Section):
@@ -272,11 +283,18 @@ def _settings(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -
         feeds=feeds,
         controls=Controls(**controls),
         quality=Quality(**parsed.quality.model_dump()),
-        engine=EngineSettings(**parsed.engine.model_dump()),
+        engine=_engine(path, parsed.engine, lines),
         orc=OrcSettings(**parsed.orc.model_dump()),
         s3=S3Settings(**parsed.s3.model_dump()),
         start=parsed.partitions.start,
     )
+
+
+def _engine(path: Path, engine: _Engine, lines: Mapping[tuple[Any, ...], int]) -> EngineSettings:
+    for name in ("master", "conf", "spark_above"):
+        if engine.type != "spark" and getattr(engine, name) != getattr(_Engine(), name):
+            raise wrong(path, lines["engine", name], f"engine.{name}", "only for engine.type spark")
+    return EngineSettings(**engine.model_dump())
 
 
 def _catalog_path(path: Path, lake: str, catalog: _Catalog, lines: Mapping[tuple[Any, ...], int]) -> Path:

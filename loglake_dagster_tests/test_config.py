@@ -193,6 +193,13 @@ def test_a_file_that_is_none(file, text, message):
         ("quality: {recount_objects: all}", "4: quality.recount_objects: expected a whole number, got 'all'"),
         ("engine: {workers: -1}", "4: engine.workers: expected at least 0, got -1"),
         ("engine: {workers: true}", "4: engine.workers: expected a whole number, got True"),
+        ("engine: {type: spark, master: 7077}", "4: engine.master: expected text, got 7077 (int); put it in quotes"),
+        ("engine: {type: spark, conf: [a]}",
+         "4: engine.conf: expected Spark's settings, as {spark.executor.memory: 2g}, got ['a']"),
+        ("engine: {type: spark, conf: {a: {b: 2g}}}",
+         "4: engine.conf: expected Spark's settings, as {spark.executor.memory: 2g}, got {'a': {'b': '2g'}}"),
+        ("engine: {master: yarn}", "4: engine.master: only for engine.type spark"),
+        ("engine: {type: embedded, spark_above: 50GB}", "4: engine.spark_above: only for engine.type spark"),
         ("s3: {allow_http: maybe}", "4: s3.allow_http: expected true or false, got 'maybe'"),
         # spans, sizes, days
         ("quality: {lateness: 2}", "4: quality.lateness: expected a time span such as 90m, 2h or 1d, got 2"),
@@ -204,7 +211,7 @@ def test_a_file_that_is_none(file, text, message):
         ("partitions: {start: 2023-13-01}", "4: partitions.start: expected a day such as 2026-11-01, got '2023-13-01'"),
         ("partitions: {start: 0}", "4: partitions.start: expected a day such as 2026-11-01, got 0"),
         # one of a few
-        ("engine: {type: spark}", "4: engine.type: expected 'embedded', got 'spark'"),
+        ("engine: {type: flink}", "4: engine.type: expected 'embedded' or 'spark', got 'flink'"),
         ("catalog: {type: glue}", "4: catalog.type: expected 'sqlite', got 'glue'"),
         ("orc: {compression: gzip}", "4: orc.compression: expected 'zlib' or 'zstd', got 'gzip'"),
         # text, lists
@@ -250,6 +257,26 @@ def test_a_file_that_is_none(file, text, message):
 )  # fmt: skip
 def test_a_mistake_is_one_line_that_names_place_value_and_what_is_accepted(file, added, message):
     assert mistake(file, SOUND + added) == f"loglake.yaml:{message}"
+
+
+def test_sparks_own_settings_are_texts_whatever_yaml_takes_them_for(file):
+    settings = settings_of(
+        file,
+        SOUND + "engine: {type: spark, master: 'spark://m:7077', spark_above: 50GB, conf: {spark.ui.enabled: true, "
+        "spark.executor.cores: 2, spark.memory.fraction: 0.5, spark.executor.memory: 2g}}",
+    )
+    assert (settings.engine.type, settings.engine.master, settings.engine.spark_above) == (
+        "spark",
+        "spark://m:7077",
+        50 << 30,
+    )
+    assert settings.engine.conf == {
+        "spark.ui.enabled": "true",
+        "spark.executor.cores": "2",
+        "spark.memory.fraction": "0.5",
+        "spark.executor.memory": "2g",
+    }
+    assert settings_of(file, SOUND + "engine: {type: spark, master: null}").engine.master is None
 
 
 def test_the_feed_of_a_log_that_says_no_account_may_say_it(file):

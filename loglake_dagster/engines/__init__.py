@@ -104,7 +104,13 @@ class Engine(Protocol):
 
 
 def open_engine(settings: EngineSettings) -> Engine:
-    """The engine that the settings name."""
+    """The engine that the settings name. Spark starts no sooner than it has a day to write."""
     from loglake_dagster.engines.embedded import EmbeddedEngine
 
-    return EmbeddedEngine(settings)
+    embedded = EmbeddedEngine(settings)
+    if settings.type == "embedded":
+        return embedded
+    from loglake_dagster.engines.spark import EngineBySize, SparkEngine
+
+    spark = SparkEngine(settings)
+    return spark if settings.spark_above is None else EngineBySize(embedded, spark, settings.spark_above)

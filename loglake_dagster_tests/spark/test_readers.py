@@ -10,7 +10,6 @@ import datetime as dt
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -29,21 +28,13 @@ from loglake_dagster.engines.query import TABLES, run_query
 from loglake_dagster.engines.readready import materialize_readready
 from loglake_dagster.engines.sessions import materialize_sessions
 from loglake_dagster.lake.schema import Table
-from loglake_dagster.lake.settings import Feed, Quality
 from loglake_dagster.sources import SOURCES
-from loglake_dagster_tests.engines.deliveries import firehose_file, put, trail_file
-from loglake_dagster_tests.engines.made_lake import firehose_of, made_lake, trail_of
-from loglake_dagster_tests.made import DAY, member
+from loglake_dagster_tests.made import DAY
+from loglake_dagster_tests.spark.real_files import deliver_real_files, real_lake
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
-LANDING = Path(__file__).parents[2] / "examples" / "sample_day" / "landing"
-GOLDEN = Path(__file__).parents[1] / "golden"
-HOUR = "AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/2026/03/02/01"
-UPLOADED = dt.datetime(2026, 3, 2, 12, tzinfo=dt.timezone.utc).timestamp()
 ZONE = "America/New_York"
 DAYS = (SAMPLE_DAY, DAY)
-# Golden objects are odd on purpose: much of what they hold is rejected.
-LENIENT = Quality(coverage=0.0)
 Rows = list[dict[str, Any]]
 
 
@@ -51,27 +42,7 @@ Rows = list[dict[str, Any]]
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """The sample day and the day of the golden objects, materialised."""
     folder = tmp_path_factory.mktemp("lake")
-    trail, firehose, bedrock, uploads = trail_of(folder), firehose_of(folder), folder / "bedrock", folder / "uploads"
-    shutil.copytree(LANDING / "trail", trail)
-    shutil.copytree(LANDING / "firehose", firehose)
-    for n, path in enumerate(sorted(GOLDEN.glob("*/*.in.*"))):
-        if path.parent.name == "cloudtrail":
-            trail_file(trail, path.read_bytes(), f"{DAY}T12:00", nonce=f"G{n}")
-        elif path.parent.name == "cloudwatch":
-            firehose_file(firehose, path.read_bytes(), f"{DAY}T12:00:00", n)
-        elif path.parent.name == "bedrock":
-            put(bedrock / HOUR / f"20260302T010500000Z_{n:04x}.json.gz", member(path.read_bytes()))
-        elif path.parent.name == "ssm_s3":
-            file = put(uploads / f"ana-{n:017x}.log", path.read_bytes())
-            os.utime(file, (UPLOADED, UPLOADED))
-    groups = {"session": ("/aws/ssm/sessionlogs", "/ssm/*")}
-    feeds = (
-        Feed("trail", "cloudtrail", str(trail)),
-        Feed("firehose", "cloudwatch", str(firehose), groups),
-        Feed("bedrock", "bedrock", str(bedrock)),
-        Feed("uploads", "ssm_s3", str(uploads)),
-    )
-    opened = made_lake(folder, feeds=feeds, quality=LENIENT)
+    opened = real_lake(folder, deliver_real_files(folder))
     for day in DAYS:
         for source in SOURCES:
             materialize_readready(opened, source, day).raise_if_refused()

@@ -1,0 +1,79 @@
+"""Spark and the embedded engine make the same day of the same objects, to the last byte of every part, on a real
+cluster with two workers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.compare import workload_lake
+from bench.workload import WorkloadOptions, make_workload
+from loglake_dagster.demo import AS_OF
+from loglake_dagster.demo import DAY as SAMPLE_DAY
+from loglake_dagster.engines.lake import Lake
+from loglake_dagster.lake.partition import ONE_DAY
+from loglake_dagster.lake.settings import EngineSettings, Quality
+from loglake_dagster.sources import SOURCES
+from loglake_dagster.sources.cloudtrail import SOURCE
+from loglake_dagster_tests.engines.made_lake import made_lake, published, trail_of
+from loglake_dagster_tests.engines.test_increments import OBJECTS, deliver
+from loglake_dagster_tests.made import DAY
+from loglake_dagster_tests.spark.parity import engine_of, readready_facts, sessions_facts
+from loglake_dagster_tests.spark.real_files import deliver_real_files, real_lake
+
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(240)]
+TINY = WorkloadOptions(events=1_000, accounts=20, per_file=6)
+DENSE = WorkloadOptions(events=20_000, accounts=6, per_file=200, bucket_minutes=60)
+ALL = Quality(recount_objects=10_000)
+
+
+def lakes(folder: Path, workload: Path, *engines: EngineSettings) -> list[Lake]:
+    return [workload_lake(workload, folder / engine.type, engine, quality=ALL) for engine in engines]
+
+
+@pytest.mark.parametrize("options", [TINY, DENSE], ids=["tiny files", "dense files"])
+def test_a_made_day_is_the_same_on_both_engines(
+    tmp_path: Path, on_spark: EngineSettings, on_one_machine: EngineSettings, options: WorkloadOptions
+) -> None:
+    make_workload(tmp_path / "workload", options)
+    spark, embedded = lakes(tmp_path, tmp_path / "workload", on_spark, on_one_machine)
+    for source in SOURCES[:2]:
+        assert readready_facts(spark, source, options.day) == readready_facts(embedded, source, options.day)
+        assert engine_of(spark, source.readready_name, options.day) == "spark"
+    version, _entries = published(spark, options.day)
+    assert len(version.parts) > 3
+    as_of = AS_OF.replace(year=options.day.year, month=options.day.month, day=options.day.day)
+    ours, theirs = (sessions_facts(lake, options.day, as_of + ONE_DAY) for lake in (spark, embedded))
+    assert ours == theirs
+    assert engine_of(spark, "sessions", options.day) == "spark"
+    assert sum(count > 0 for count in ours["statuses"].values()) >= 5
+
+
+def test_real_files_are_the_same_on_both_engines(
+    tmp_path: Path, on_spark: EngineSettings, on_one_machine: EngineSettings
+) -> None:
+    feeds = deliver_real_files(tmp_path)
+    spark, embedded = (real_lake(tmp_path, feeds, one.type, one) for one in (on_spark, on_one_machine))
+    for day in (SAMPLE_DAY, DAY):
+        for source in SOURCES[:3]:
+            assert readready_facts(spark, source, day) == readready_facts(embedded, source, day)
+        assert sessions_facts(spark, day, AS_OF) == sessions_facts(embedded, day, AS_OF)
+
+
+def test_a_day_that_grows_is_the_same_on_both_engines(
+    tmp_path: Path, on_spark: EngineSettings, on_one_machine: EngineSettings
+) -> None:
+    """Copies within and across parts, winners that come after the losers, rejects, damaged objects; in the end nothing
+    is new."""
+    engines = [replace(one, part_bytes=300) for one in (on_spark, on_one_machine)]
+    lenient = Quality(coverage=0.0, recount_objects=10_000)
+    spark, embedded = (made_lake(tmp_path, one.type, engine=one, quality=lenient) for one in engines)
+    for places in ([1, 3, 5, 7], [0, 2], [4, 6, 8, 9], []):
+        deliver(trail_of(tmp_path), places)
+        assert readready_facts(spark, SOURCE, DAY) == readready_facts(embedded, SOURCE, DAY)
+    version, _entries = published(spark, DAY)
+    assert any(part.name.endswith("-again.orc") for part in version.parts)
+    assert version.totals.duplicate > 20
+    assert len(OBJECTS) == version.totals.objects
