@@ -28,7 +28,7 @@ test-aws: $(VENV)/dev  ## tests against a real S3 server on this machine
 test-ui: $(VENV)/dev chromium  ## tests in a real browser
 	@$(BIN)/pytest -m browser
 
-test-spark: $(VENV)/spark java  ## tests of readers on Spark; needs Java
+test-spark: $(VENV)/spark java  ## the Spark engine on a cluster of two workers, and readers on Spark; needs Java
 	@$(BIN)/pytest -m spark
 
 test-slow: $(VENV)/dev  ## minutes: many seeds, large workloads, memory

@@ -152,7 +152,8 @@ def _not_started(error: Exception, settings: EngineSettings) -> LogLakeError:
     if "JAVA_GATEWAY_EXITED" in text:
         return LogLakeError(
             "engine.type spark: Java did not start; install Java 17 or newer (on Debian: apt-get install "
-            "default-jre-headless) and have it on PATH or in JAVA_HOME, or set engine.type to embedded"
+            "default-jre-headless) and have it on PATH or in JAVA_HOME, or set engine.type to embedded. Where Java is, "
+            f"Spark has said above what is wrong with engine.master {quote(settings.master)} or engine.conf"
         )
-    why = next((line.strip() for line in text.splitlines() if ": " in line), text)
+    why = next((line.strip(" :") for line in text.splitlines() if ": " in line), text)
     return LogLakeError(f"engine.type spark: no session on {quote(settings.master)}: {quote(why, 300)}")

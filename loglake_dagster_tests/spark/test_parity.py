@@ -24,7 +24,7 @@ from loglake_dagster_tests.spark.parity import engine_of, readready_facts, sessi
 from loglake_dagster_tests.spark.real_files import deliver_real_files, real_lake
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(240)]
-TINY = WorkloadOptions(events=1_000, accounts=20, per_file=6)
+TINY = WorkloadOptions(events=600, accounts=20, per_file=6)
 DENSE = WorkloadOptions(events=20_000, accounts=6, per_file=200, bucket_minutes=60)
 ALL = Quality(recount_objects=10_000)
 
