@@ -109,13 +109,15 @@ class SparkEngine(Engine):
 
 
 class EngineBySize(Engine):
-    """The embedded engine for days of up to so many bytes, Spark for larger ones."""
+    """The embedded engine for days of up to so many source bytes, Spark for larger ones. What is added to a day counts
+    with what is there: its identities are compared with all of the day's."""
 
     def __init__(self, small: Engine, large: Engine, above: int) -> None:
         self._small, self._large, self._above = small, large, above
 
     def write_readready(self, job: ReadreadyJob, progress: Progress | None = None) -> Written:
-        return self._of(sum(one.entry.size for one in job.objects)).write_readready(job, progress)
+        entries = merged_entries(job, (one.entry for one in job.objects))
+        return self._of(sum(entry.size for entry in entries)).write_readready(job, progress)
 
     def write_sessions(self, job: SessionsJob) -> Written:
         return self._of(sessions_bytes(job)).write_sessions(job)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from loglake_dagster.engines import (
+    BaseVersion,
     Engine,
     PlannedObject,
     ReadreadyJob,
@@ -19,13 +20,14 @@ from loglake_dagster.engines import (
     open_engine,
     spark_session,
 )
+from loglake_dagster.engines.lake import utc_now
 from loglake_dagster.engines.readready import materialize_readready
 from loglake_dagster.engines.spark import EngineBySize, refuse_strays
 from loglake_dagster.engines.spark_tasks import CHUNKS, Day, NewPart, Ranks, digest_of, parts_of, write_once
 from loglake_dagster.errors import LogLakeError
 from loglake_dagster.io.store import LocalStore
 from loglake_dagster.io.versions import VersionFolder
-from loglake_dagster.lake.manifest import ObjectEntry, Part
+from loglake_dagster.lake.manifest import Manifest, ObjectEntry, Part
 from loglake_dagster.lake.settings import EngineSettings, OrcSettings
 from loglake_dagster.sources.cloudtrail import SOURCE, TABLE
 from loglake_dagster_tests.engines.deliveries import events, trail_file
@@ -111,11 +113,28 @@ class NotedEngine(Engine):
         raise NotImplementedError
 
 
-@pytest.mark.parametrize(("sizes", "engine"), [((), "small"), ((60, 40), "small"), ((60, 41), "large")])
+@pytest.mark.parametrize(
+    ("sizes", "held", "engine"),
+    [
+        ((), (), "small"),
+        ((60, 40), (), "small"),
+        ((60, 41), (), "large"),
+        ((1,), (1, 99), "small"),
+        ((1,), (1, 100), "large"),
+    ],
+)
 def test_a_day_goes_to_spark_when_it_is_larger_than_the_settings_say(
-    tmp_path: Path, sizes: tuple[int, ...], engine: str
+    tmp_path: Path, sizes: tuple[int, ...], held: tuple[int, ...], engine: str
 ) -> None:
-    entries = [ObjectEntry(uri=f"u{n}", feed="f", size=size, etag="", delivery_day=DAY) for n, size in enumerate(sizes)]
+    """With what is there already: its first object is here read again."""
+    entries, old = (
+        [ObjectEntry(uri=f"u{n}", feed="f", size=size, etag="", delivery_day=DAY) for n, size in enumerate(given)]
+        for given in (sizes, held)
+    )
+    folder = VersionFolder(LocalStore(tmp_path), TABLE.name, DAY, "v0")
+    manifest = Manifest(
+        table=TABLE.name, day=DAY, version="v0", base=None, created=utc_now(), recipe="", engine="", parts=()
+    )
     job = ReadreadyJob(
         source=SOURCE.name,
         table=TABLE,
@@ -123,7 +142,7 @@ def test_a_day_goes_to_spark_when_it_is_larger_than_the_settings_say(
         target=VersionFolder(LocalStore(tmp_path), TABLE.name, DAY, "v1"),
         objects=[PlannedObject(entry, entry.uri) for entry in entries],
         feeds={},
-        base=None,
+        base=BaseVersion(folder, manifest, old) if old else None,
         orc=OrcSettings(),
     )
     both = EngineBySize(NotedEngine("small"), NotedEngine("large"), 100)
