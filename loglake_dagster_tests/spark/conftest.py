@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loglake_dagster.lake.settings import EngineSettings
-from loglake_dagster_tests.servers import free_ports
+from loglake_dagster_tests.servers import CREDENTIALS, free_ports
 
 if TYPE_CHECKING:  # other suites run where pyspark is not installed
     from loglake_dagster_tests.spark.cluster import Cluster
@@ -41,6 +41,7 @@ def on_spark(cluster: Cluster) -> Iterator[EngineSettings]:
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.ui.enabled": "true",
         "spark.ui.port": str(port),
+        **{f"spark.executorEnv.{name}": value for name, value in CREDENTIALS.items()},
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
