@@ -20,7 +20,10 @@ up: $(VENV)/run $(DAGSTER_HOME)/dagster.yaml  ## open the UI on the same lake, h
 	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: $(VENV)/dev  ## fast tests; no AWS, no Java, no browser
-	@$(BIN)/pytest -n 2 -m "not aws and not browser and not spark and not slow"
+	@$(BIN)/pytest -n 2 -m "not cli and not aws and not browser and not spark and not slow"
+
+test-cli: $(VENV)/dev  ## the command line as people start it, and what the documents show of it
+	@$(BIN)/pytest -n 2 -m cli
 
 test-aws: $(VENV)/dev  ## tests against a real S3 server on this machine
 	@$(BIN)/pytest -m aws
@@ -94,4 +97,4 @@ java:
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends default-jre-headless; } >/dev/null \
 	  || { echo "the Spark tests need Java 17 or newer: as root, run 'apt-get install default-jre-headless'" >&2; exit 1; }; }
 
-.PHONY: help demo up test test-aws test-ui test-spark test-slow bench fuzz check fix docs constraints clean chromium java
+.PHONY: help demo up test test-cli test-aws test-ui test-spark test-slow bench fuzz check fix docs constraints clean chromium java

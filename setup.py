@@ -23,7 +23,7 @@ CORE = [
     "xxhash>=3.5",
 ]
 AWS = ["boto3>=1.40", "dagster-aws>=0.29.27,<0.30"]
-SPARK = ["pandas>=2.2,<3", "pyspark>=4.0,<5"]
+SPARK = ["dagster-pyspark>=0.29.27,<0.30", "pandas>=2.2,<3", "pyspark>=4.0,<5"]
 UI = ["dagster-webserver>=1.13.27,<1.14"]
 DEV = [
     "hypothesis>=6",

@@ -154,6 +154,7 @@ WITH_COMMANDS = [
 ]
 
 
+@pytest.mark.cli
 @pytest.mark.parametrize("document", WITH_COMMANDS)
 def test_commands_print_what_is_shown(document: str, demo_lake: DemoLake) -> None:
     for language, text in blocks(document, "console", "yaml"):
@@ -194,6 +195,7 @@ def raw_values(folder: Path) -> Iterator[Any]:
             yield from value.get("Records", [value])
 
 
+@pytest.mark.cli
 def test_samples_are_real(demo_lake: DemoLake) -> None:
     rejects = json.loads(demo_lake.run("status", "--day", SAMPLE_DAY, "--json").stdout)
     real = [*raw_values(demo_lake.folder / "landing"), *(reject for one in rejects for reject in one["rejects"])]

@@ -16,14 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pyspark
 
 from loglake_dagster_tests.servers import free_ports
 
-HOME = Path(pyspark.__file__).parent
 PROJECT = Path(__file__).parents[2]
 READY_SECONDS = 60
 WORKER = "org.apache.spark.deploy.worker.Worker"
+
+
+def spark_home() -> Path:
+    """Where pip put Spark. Looked for late: other suites collect these tests where it is not installed."""
+    import pyspark
+
+    return Path(pyspark.__file__).parent
 
 
 class Cluster:
@@ -43,7 +48,7 @@ class Cluster:
         with open(self._folder / f"{name}.log", "wb") as log:
             self._processes.append(
                 subprocess.Popen(
-                    [HOME / "bin" / "spark-class", *command],
+                    [spark_home() / "bin" / "spark-class", *command],
                     stdout=log,
                     stderr=log,
                     env=environment,

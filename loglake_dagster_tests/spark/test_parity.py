@@ -111,3 +111,12 @@ def test_a_day_that_grows_is_the_same_on_both_engines(
     assert any(part.name.endswith("-again.orc") for part in version.parts)
     assert version.totals.duplicate > 20
     assert len(OBJECTS) == version.totals.objects
+
+
+def test_the_session_is_shared_with_dagsters_lazy_resource(on_spark):
+    """A code location with Spark assets of its own needs no second session."""
+    from dagster_pyspark import LazyPySparkResource
+
+    from loglake_dagster.engines.spark_session import Spark
+
+    assert LazyPySparkResource(spark_config={}).spark_session is Spark(on_spark).session
