@@ -12,6 +12,7 @@ from loglake_dagster.engines import BaseVersion, FeedAccess, PlannedObject
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.runs import read_objects
 from loglake_dagster.errors import AuditError
+from loglake_dagster.io.store import Store
 from loglake_dagster.lake.manifest import ObjectEntry, recipe_of
 from loglake_dagster.lake.partition import DeliveryWindow
 from loglake_dagster.lake.settings import Feed
@@ -60,8 +61,9 @@ def list_source(lake: Lake, source: Source, day: dt.date) -> SourceState:
     """Lists every feed of the source for the day's delivery window, and adds the late objects that other days' runs
     wrote down for it. An object that two feeds see is the first's."""
     window, state = delivery_window(lake, source, day), SourceState()
+    stores = {feed.name: lake.feed_store(feed) for feed in lake.settings.feeds_of(source.name)}
     for feed in lake.settings.feeds_of(source.name):
-        store = lake.feed_store(feed)
+        store = stores[feed.name]
         listing = lake.list_feed(feed, source, frozenset(window.delivery_days))
         state.ignored += listing.ignored
         state.refused += listing.refused
@@ -71,18 +73,18 @@ def list_source(lake: Lake, source: Source, day: dt.date) -> SourceState:
                 state.objects.setdefault(uri, PlannedObject(_entry(uri, feed, listed, key), listed.key))
     for late in lake.catalog.late_objects(source.readready_name, day):
         state.late[late.entry.uri] = late
-        _add_late(lake, source, late.entry, late.key, state)
+        _add_late(lake, stores, late.entry, late.key, state)
     return state
 
 
-def _add_late(lake: Lake, source: Source, entry: ObjectEntry, key: str, state: SourceState) -> None:
+def _add_late(lake: Lake, stores: Mapping[str, Store], entry: ObjectEntry, key: str, state: SourceState) -> None:
     """Adds an object outside the day's window, by the feed that has its place now, whatever that is called. One that
-    no feed has is not added: it stays waited for."""
-    feeds = [f for f in lake.settings.feeds_of(source.name) if lake.feed_store(f).uri(key) == entry.uri]
+    no feed has is not added: it stays waited for. `stores` are those of the source's feeds, by name."""
+    feeds = [name for name, store in stores.items() if store.uri(key) == entry.uri]
     if lake.settings.controls.refusal_of_object(key, entry.account, entry.region):
         state.late_refused.append(entry)
     elif feeds:
-        state.objects.setdefault(entry.uri, PlannedObject(replace(entry, feed=feeds[0].name), key))
+        state.objects.setdefault(entry.uri, PlannedObject(replace(entry, feed=feeds[0]), key))
 
 
 def plan_readready(lake: Lake, source: Source, day: dt.date) -> Plan:
@@ -94,8 +96,9 @@ def plan_readready(lake: Lake, source: Source, day: dt.date) -> Plan:
     base = published if published is not None and _can_extend(published, recipe, state) else None
     if base is None:
         if published is not None:
-            _keep_outside(lake, source, day, published, state)
-            _refuse_loss(lake, source, day, published, state, feeds)
+            stores = {feed.name: lake.feed_store(feed) for feed in lake.settings.feeds}
+            _keep_outside(lake, source, day, published, state, stores)
+            _refuse_loss(lake, source, day, published, state, feeds, stores)
         return Plan(source, day, recipe, feeds, state, list(state.objects.values()), None, published)
     known = {entry.uri: entry for entry in base.entries}
     unread = [one for uri, one in state.objects.items() if uri not in known]
@@ -129,14 +132,22 @@ def _can_extend(published: BaseVersion, recipe: str, state: SourceState) -> bool
     return all(e.uri not in now or now[e.uri].entry.fingerprint == e.fingerprint for e in given)
 
 
-def _keep_outside(lake: Lake, source: Source, day: dt.date, published: BaseVersion, state: SourceState) -> None:
+def _keep_outside(
+    lake: Lake,
+    source: Source,
+    day: dt.date,
+    published: BaseVersion,
+    state: SourceState,
+    stores: Mapping[str, Store],
+) -> None:
     """Objects that gave the day rows and are outside its window belong to it, whatever the lateness is by now."""
     window = delivery_window(lake, source, day)
+    ours = {feed.name: stores[feed.name] for feed in lake.settings.feeds_of(source.name)}
     for entry in published.entries:
         is_outside = not window.holds(entry.delivery_day, entry.delivery_time)
-        key = _key_of(lake, entry) if entry.landed and is_outside else None
+        key = _key_of(stores, entry) if entry.landed and is_outside else None
         if key is not None and entry.uri not in state.objects:
-            _add_late(lake, source, entry.as_listed(), key, state)
+            _add_late(lake, ours, entry.as_listed(), key, state)
 
 
 def _refuse_loss(
@@ -146,6 +157,7 @@ def _refuse_loss(
     published: BaseVersion,
     state: SourceState,
     feeds: Mapping[str, FeedAccess],
+    stores: Mapping[str, Store],
 ) -> None:
     """A day is built whole from what the source still has; where objects have expired there, or a feed was taken out of
     the settings, that would lose rows. What a control denies is meant to go."""
@@ -154,7 +166,7 @@ def _refuse_loss(
     for entry in published.entries:
         if not entry.landed or entry.uri in denied:
             continue
-        planned, key = state.objects.get(entry.uri), _key_of(lake, entry)
+        planned, key = state.objects.get(entry.uri), _key_of(stores, entry)
         if planned is not None:
             # Listed ones are there; what is outside the window was not listed.
             is_listed = window.holds(entry.delivery_day, entry.delivery_time)
@@ -174,10 +186,10 @@ def _refuse_loss(
         )
 
 
-def _key_of(lake: Lake, entry: ObjectEntry) -> str | None:
+def _key_of(stores: Mapping[str, Store], entry: ObjectEntry) -> str | None:
     """An object's key in its feed; None for a feed that the settings do not have."""
-    feed = next((feed for feed in lake.settings.feeds if feed.name == entry.feed), None)
-    return None if feed is None else lake.feed_store(feed).key(entry.uri)
+    store = stores.get(entry.feed)
+    return None if store is None else store.key(entry.uri)
 
 
 def _is_readable(lake: Lake, source: Source, access: FeedAccess, one: PlannedObject) -> bool:
