@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from loglake_dagster.catalog import LateDay, LateObject, PublishedVersion
@@ -78,10 +78,11 @@ def settles(lake: Lake, day: dt.date) -> dt.datetime:
     return day_start(day) + ONE_DAY + lake.settings.quality.horizon
 
 
-def unrun_days(lake: Lake, table: str, day: dt.date) -> int:
-    """Days after this one within the horizon that have no published version: their deliveries may hold events of it."""
-    last = day + lake.settings.quality.horizon
-    return (last - day).days - sum(1 for _version in lake.catalog.published_days(table, day + ONE_DAY, last))
+def unrun_days(lake: Lake, day: dt.date, run: Container[dt.date]) -> int:
+    """How many days after this one, within the horizon, are not among those that were run: their deliveries may hold
+    events of it."""
+    later = (day + n * ONE_DAY for n in range(1, lake.settings.quality.horizon.days + 1))
+    return sum(1 for one in later if one not in run)
 
 
 def stale_sessions(lake: Lake) -> list[PublishedVersion]:

@@ -71,6 +71,7 @@ def read_status(lake: Lake, day: dt.date | None = None) -> list[TableStatus]:
     fed = {source.readready_name for source in SOURCES if lake.settings.feeds_of(source.name)} | {TABLE.name}
     for table in (*(source.readready_name for source in SOURCES), TABLE.name):
         waiting = {late.day: late.waiting for late in lake.catalog.late_days(table)}
+        run = {version.day for version in lake.catalog.published_days(table)}
         for version in lake.catalog.published_days(table, day, day):
             if table not in fed and not version.facts.get("rows"):
                 continue
@@ -78,7 +79,7 @@ def read_status(lake: Lake, day: dt.date | None = None) -> list[TableStatus]:
             details = _details(folder, folder.read_manifest()) if day is not None else {}
             facts: dict[str, Any] = {name: version.facts.get(name) for name in FACTS}
             late, end = waiting.get(version.day, 0), settles(lake, version.day)
-            unrun = unrun_days(lake, table, version.day)
+            unrun = unrun_days(lake, version.day, run)
             is_past = lake.now() >= end
             facts.update(details, late=late, settles=end, is_past_horizon=is_past, unrun=unrun)
             facts.update(is_settled=is_past and not late and not unrun)
