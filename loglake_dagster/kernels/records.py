@@ -247,7 +247,7 @@ class RecordsDecoder:
 
     def _judge_head(self, piece: bytes, wanted: Wanted) -> str | None:
         """The rule that drops a record by the judged fields alone; None if it may be kept, or has no such fields."""
-        if self._decode_head is None:
+        if self._decode_head is None or self._judge([], wanted) is None:
             return None
         try:
             (verdict,) = self._judge([self._decode_head(piece)], wanted) or (None,)
