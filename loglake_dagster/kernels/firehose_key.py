@@ -8,8 +8,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 
+from loglake_dagster.kernels.times import read_time
 from loglake_dagster.lake.controls import Controls
-from loglake_dagster.lake.partition import UTC
 from loglake_dagster.lake.source import Descent, IgnoredKey, SourceKey
 
 # Firehose names an object after the arrival of its oldest record and fills it for up to 15 minutes.
@@ -62,10 +62,7 @@ def _day_folder(folder: str) -> tuple[dt.date, int] | None:
 
 def _delivery_time(name: str) -> dt.datetime | None:
     match = _NAME.fullmatch(name)
-    try:
-        return dt.datetime.strptime(match["time"], "%Y-%m-%d-%H-%M-%S").replace(tzinfo=UTC) if match else None
-    except ValueError:
-        return None
+    return read_time(match["time"], "%Y-%m-%d-%H-%M-%S") if match else None
 
 
 def descend(folder: str, days: frozenset[dt.date], controls: Controls) -> Descent:

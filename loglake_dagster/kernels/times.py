@@ -7,6 +7,7 @@ before 1970 or after 2261 is no event time: ORC has no sound form for the former
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import math
 import re
 from typing import Any
@@ -21,6 +22,16 @@ _BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 _EXTENDED = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
 YEARS = "the years 1970 to 2261"
 MIN_MS, MAX_MS = 0, 9_214_646_399_999
+
+
+@functools.lru_cache(4096)
+def read_time(text: str, form: str) -> dt.datetime | None:
+    """A UTC time, or a day's midnight, in a form of strptime's; None if it is none. Names of objects share few times,
+    and strptime is a third of what reading a name costs."""
+    try:
+        return dt.datetime.strptime(text, form).replace(tzinfo=dt.timezone.utc)
+    except ValueError:
+        return None
 
 
 def canonical(moment: dt.datetime) -> str:

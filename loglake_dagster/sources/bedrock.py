@@ -21,9 +21,8 @@ from loglake_dagster.kernels.framing import Documents
 from loglake_dagster.kernels.messages import StreamMessages
 from loglake_dagster.kernels.plain import plain_documents, plain_member
 from loglake_dagster.kernels.records import RecordsDecoder
-from loglake_dagster.kernels.times import to_canonical
+from loglake_dagster.kernels.times import read_time, to_canonical
 from loglake_dagster.lake.controls import Controls, Rule
-from loglake_dagster.lake.partition import UTC
 from loglake_dagster.lake.schema import EVENT_DAY, SOURCE_OBJECT, SOURCE_ORDINAL, Column, Kind, Table
 from loglake_dagster.lake.source import Descent, IgnoredKey, Recount, Source, SourceKey, Wanted
 
@@ -118,10 +117,10 @@ def parse_key(key: str) -> SourceKey | IgnoredKey:
         return BODY
     if not name.endswith(".json.gz"):
         return IgnoredKey("not a log file")
-    try:
-        day = dt.datetime.strptime(match["day"], "%Y/%m/%d").date()
-    except ValueError:
+    midnight = read_time(match["day"], "%Y/%m/%d")
+    if midnight is None:
         return IgnoredKey("no calendar day")
+    day = midnight.date()
     place = match["prefix"], match["account"], match["region"], day.isoformat()
     return SourceKey(day, _delivery_time(name), match["account"], match["region"], place, key[: match.end("day") + 1])
 
@@ -146,10 +145,7 @@ def _is_body(below_day: str) -> bool:
 def _delivery_time(file: str) -> dt.datetime | None:
     """The UTC second in a file's name; None if the name is not Bedrock's."""
     match = _FILE.fullmatch(file)
-    try:
-        return dt.datetime.strptime(match["time"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) if match else None
-    except ValueError:
-        return None
+    return read_time(match["time"], "%Y%m%dT%H%M%S") if match else None
 
 
 def descend(folder: str, days: frozenset[dt.date], controls: Controls) -> Descent:

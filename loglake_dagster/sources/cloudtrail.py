@@ -18,9 +18,8 @@ from loglake_dagster.kernels.flatten import Flattener
 from loglake_dagster.kernels.framing import Envelope
 from loglake_dagster.kernels.plain import plain_member
 from loglake_dagster.kernels.records import RecordsDecoder
-from loglake_dagster.kernels.times import to_canonical
+from loglake_dagster.kernels.times import read_time, to_canonical
 from loglake_dagster.lake.controls import Controls
-from loglake_dagster.lake.partition import UTC
 from loglake_dagster.lake.schema import EVENT_DAY, SOURCE_OBJECT, SOURCE_ORDINAL, Column, Kind, Table
 from loglake_dagster.lake.source import Descent, IgnoredKey, RawFormat, Recount, Source, SourceKey, Wanted
 
@@ -185,10 +184,10 @@ def parse_key(key: str) -> SourceKey | IgnoredKey:
         return IgnoredKey(f"{match['folder']} {'file' if match['folder'] == DIGESTS else 'folder'}")
     if not _LOG_FILE.fullmatch(match["file"]):
         return IgnoredKey("not a log file")
-    try:
-        day = dt.datetime.strptime(match["day"], "%Y/%m/%d").date()
-    except ValueError:
+    midnight = read_time(match["day"], "%Y/%m/%d")
+    if midnight is None:
         return IgnoredKey("no calendar day")
+    day = midnight.date()
     place = match["trail"], match["folder"], match["account"], match["region"], day.isoformat()
     folder = key[: match.start("file")]
     return SourceKey(day, _delivery_time(match["file"]), match["account"], match["region"], place, folder)
@@ -197,10 +196,7 @@ def parse_key(key: str) -> SourceKey | IgnoredKey:
 def _delivery_time(file: str) -> dt.datetime | None:
     """The UTC minute in a file's name; None if the name is not AWS's."""
     match = _FILE.fullmatch(file)
-    try:
-        return dt.datetime.strptime(match["time"], "%Y%m%dT%H%MZ").replace(tzinfo=UTC) if match else None
-    except ValueError:
-        return None
+    return read_time(match["time"], "%Y%m%dT%H%MZ") if match else None
 
 
 def descend(folder: str, days: frozenset[dt.date], controls: Controls) -> Descent:
