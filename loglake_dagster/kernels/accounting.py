@@ -143,9 +143,10 @@ def _add_lateness(entries: Sequence[ObjectEntry], places: _Counts, times: _Count
         return
     known = delivered[places] >= 0
     buckets = np.searchsorted(bounds, delivered[places[known]] - times[known])
-    pairs, counts = np.unique(np.stack([places[known], buckets]), axis=1, return_counts=True)
-    for place, bucket, count in zip(*pairs.tolist(), counts.tolist(), strict=True):
-        entries[place].lateness[names[bucket]] = count
+    counts = np.bincount(places[known].astype(np.int64) * len(names) + buckets)
+    for pair in np.flatnonzero(counts).tolist():
+        place, bucket = divmod(pair, len(names))
+        entries[place].lateness[names[bucket]] = int(counts[pair])
 
 
 def _add_accounts(entries: Sequence[ObjectEntry], places: _Counts, accounts: pa.Array) -> None:
