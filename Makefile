@@ -37,6 +37,12 @@ test-spark: $(VENV)/spark java  ## the Spark engine on a cluster of two workers,
 test-slow: $(VENV)/dev  ## minutes: many seeds, large workloads, memory
 	@$(BIN)/pytest -m slow
 
+test-sanitized: $(VENV)/dev  ## the compiled columns' tests under the address and undefined behaviour sanitizers; needs gcc
+	@CFLAGS="-O1 -g -fsanitize=address,undefined" $(PIP) --no-deps --force-reinstall -e .
+	@status=0; LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+	  $(BIN)/pytest loglake_dagster_tests/kernels/test_columns.py || status=$$?; \
+	  $(PIP) --no-deps --force-reinstall -e .; exit $$status
+
 bench: $(VENV)/dev  ## the benchmark against peers, half an hour, into bench/RESULTS.md
 	@$(BIN)/python -m bench.run
 
@@ -67,7 +73,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run: setup.py constraints.txt | $(VENV)/bin/python
+$(VENV)/run: setup.py constraints.txt loglake_dagster/kernels/_columns.c | $(VENV)/bin/python
 	@echo "installing Log Lake into $(VENV) (a minute or two, once)"
 	@$(PIP) -e '.[ui]'
 	@touch $@
@@ -97,4 +103,4 @@ java:
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends default-jre-headless; } >/dev/null \
 	  || { echo "the Spark tests need Java 17 or newer: as root, run 'apt-get install default-jre-headless'" >&2; exit 1; }; }
 
-.PHONY: help demo up test test-cli test-aws test-ui test-spark test-slow bench fuzz check fix docs constraints clean chromium java
+.PHONY: help demo up test test-cli test-aws test-ui test-spark test-slow test-sanitized bench fuzz check fix docs constraints clean chromium java

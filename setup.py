@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "loglake_dagster/__init__.py").read_text())[1]
@@ -42,6 +42,16 @@ DEV = [
     "types-psutil",
 ]
 
+# The quick way from records to columns. Without a compiler the readers in Python do all, slower. Of the stable ABI: one
+# build is for every Python from 3.11 on.
+COLUMNS = Extension(
+    "loglake_dagster.kernels._columns",
+    ["loglake_dagster/kernels/_columns.c"],
+    extra_compile_args=["-O3"],
+    py_limited_api=True,
+    optional=True,
+)
+
 setup(
     name="loglake-dagster",
     version=VERSION,
@@ -51,6 +61,8 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["loglake_dagster", "loglake_dagster.*"]),
+    ext_modules=[COLUMNS],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
     install_requires=CORE,
     extras_require={"aws": AWS, "spark": SPARK, "ui": UI, "dev": DEV},
     entry_points={"console_scripts": ["loglake = loglake_dagster.cli:main"]},

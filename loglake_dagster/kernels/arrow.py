@@ -106,11 +106,20 @@ def combined(column: pa.ChunkedArray) -> pa.Array:
 
 def taken(column: pa.ChunkedArray, places: pa.Array) -> pa.Array | pa.ChunkedArray:
     """The values at the places, of the column's type; several arrays where one of texts could overflow."""
+    if column.null_count == len(column) and not places.null_count:
+        return pa.nulls(len(places), column.type)
     if not pa.types.is_string(column.type) or column.nbytes <= COLUMN_BYTES:
-        return column.take(places).combine_chunks()
+        # Out of one array it is three times as fast as out of two.
+        return column.combine_chunks().take(places)
     values = combined(column)
     sizes = pc.fill_null(pc.binary_length(column).take(places), 0).to_pylist()
     chunks = [
         values.take(places.slice(a, b - a)).cast(column.type) for a, b in cut_batches(sizes, len(places), BATCH_BYTES)
     ]
     return pa.chunked_array(chunks, column.type)
+
+
+def in_order_of(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The rows, ordered by these columns."""
+    places = pc.sort_indices(rows.select(list(names)), sort_keys=[(name, "ascending") for name in names])
+    return pa.table({name: taken(rows[name], places) for name in rows.column_names})

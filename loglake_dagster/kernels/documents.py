@@ -294,7 +294,7 @@ def take_events(
     count = len(document.logEvents)
     first, account.found = account.found, account.found + count
     if verdict is not None:
-        account.filtered[verdict] = account.filtered.get(verdict, 0) + count
+        account.filter(verdict, count)
         return (), ()
     if isinstance(document, _LooseDocument):
         return _sound_events(document, first, account)

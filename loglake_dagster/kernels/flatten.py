@@ -39,12 +39,12 @@ class Oddity:
 
 
 @dataclass(slots=True)
-class _Node:
+class Node:
     """An object of the record: its own columns and the objects inside it."""
 
     path: str
     leaves: dict[str, Column] = field(default_factory=dict)
-    nodes: dict[str, _Node] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
     type: Any = None
     empty: Any = None
 
@@ -75,14 +75,14 @@ class Flattener:
     def __init__(self, columns: Iterable[Column], stand_ins: Mapping[str, str] | None = None) -> None:
         self.columns = tuple(column for column in columns if column.field is not None)
         self._stand_ins = dict(stand_ins or {})
-        self._root = _Node("")
+        self.root = Node("")
         for column in self.columns:
-            node, path = self._root, str(column.field).split(".")
+            node, path = self.root, str(column.field).split(".")
             for depth, name in enumerate(path[:-1], 1):
-                node = node.nodes.setdefault(name, _Node(".".join(path[:depth])))
+                node = node.nodes.setdefault(name, Node(".".join(path[:depth])))
             node.leaves[path[-1]] = column
-        self._root.seal()
-        self.record_type = self._root.type
+        self.root.seal()
+        self.record_type = self.root.type
         self._decode_one = msgspec.json.Decoder(self.record_type).decode
 
     def decode_record(self, record: bytes) -> Any:
@@ -94,18 +94,18 @@ class Flattener:
         time cannot be read."""
         oddity = Oddity()
         members = _members(record, "$")
-        flat = self._odd_object(self._root, members, oddity)
+        flat = self._odd_object(self.root, members, oddity)
         given = {name.lower() for name in members}
         for name, path in self._stand_ins.items():
             text = _member_at(members, path) if name.lower() not in given else None
             # What is odd about the other field is no matter: it stays in `extra`, verbatim.
-            value = _odd_leaf(self._root.leaves[name], path, bytes(text), Oddity()) if text else None
+            value = _odd_leaf(self.root.leaves[name], path, bytes(text), Oddity()) if text else None
             if value is not None:
                 flat = msgspec.structs.replace(flat, **{name: value})
                 oddity.empties.append(f"{name}=absent")
         return flat, oddity
 
-    def _odd_object(self, node: _Node, members: dict[str, msgspec.Raw], oddity: Oddity) -> Any:
+    def _odd_object(self, node: Node, members: dict[str, msgspec.Raw], oddity: Oddity) -> Any:
         values: dict[str, Any] = {}
         lowered = {name.lower(): name for name in (*node.leaves, *node.nodes)}
         for given, raw in members.items():
@@ -128,7 +128,7 @@ class Flattener:
                 values[name] = value
         return node.type(**values)
 
-    def _odd_node(self, node: _Node, text: bytes, oddity: Oddity) -> Any:
+    def _odd_node(self, node: Node, text: bytes, oddity: Oddity) -> Any:
         if text == b"null":
             oddity.empties.append(f"{node.path}=null")
             return None
@@ -143,9 +143,9 @@ class Flattener:
         by place in `records`. Text columns of kind timestamp hold canonical text here and come out as timestamps."""
         arrays: dict[str, pa.Array] = {}
         empties: list[tuple[str, np.ndarray[Any, Any]]] = []
-        self._node_arrays(self._root, records, arrays, empties)
+        self._node_arrays(self.root, records, arrays, empties)
         extra: list[str | None] = [None] * len(records)
-        labels = _empty_labels(len(records), empties)
+        labels = _empty_labels(len(records), empties).to_pylist()
         for index, oddity in oddities.items():
             if oddity.extra:
                 extra[index] = _extra_text(oddity.extra).decode()
@@ -157,7 +157,7 @@ class Flattener:
 
     def _node_arrays(
         self,
-        node: _Node,
+        node: Node,
         objects: Sequence[Any],
         arrays: dict[str, pa.Array],
         empties: list[tuple[str, np.ndarray[Any, Any]]],
@@ -319,17 +319,23 @@ def _extra_text(extra: Mapping[str, Any]) -> bytes:
     return b"{" + b",".join(inside) + b"}"
 
 
-def _empty_labels(count: int, empties: Sequence[tuple[str, np.ndarray[Any, Any]]]) -> list[str | None]:
-    """For each row the labels whose mask holds, comma-separated; None where none does. Rows share few combinations,
-    so each combination's text is made once."""
-    if not empties:
-        return [None] * count
+def _empty_labels(count: int, empties: Sequence[tuple[str, np.ndarray[Any, Any]]]) -> pa.Array:
+    """For each row the labels whose mask holds, comma-separated; None where none does."""
     codes = np.zeros(count, np.int64)
     for bit, (_label, mask) in enumerate(empties):
         codes |= mask.astype(np.int64) << bit
-    kinds, which = np.unique(codes, return_inverse=True)
-    texts = [",".join(label for bit, (label, _mask) in enumerate(empties) if kind >> bit & 1) or None for kind in kinds]
-    return [texts[i] for i in which]
+    return label_texts([label for label, _mask in empties], codes)
+
+
+def label_texts(labels: Sequence[str], codes: np.ndarray[Any, Any]) -> pa.Array:
+    """For each code the labels whose bits it has, comma-separated; null for 0. Rows share few codes, so each one's text
+    is made once."""
+    kinds = pa.array(codes).dictionary_encode()
+    texts = [
+        ",".join(label for bit, label in enumerate(labels) if kind >> bit & 1) or None
+        for kind in kinds.dictionary.to_pylist()
+    ]
+    return pa.array(texts, pa.string()).take(kinds.indices)
 
 
 def _as_given(column: Column, value: Any) -> Any:

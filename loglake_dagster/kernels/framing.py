@@ -66,9 +66,10 @@ Splitter = Callable[[bytes, ObjectAccount], Pieces]
 
 class Framing(Protocol):
     """A way in which records stand in a text. `is_one_member` says that an object is one gzip member, always: a second
-    one is then worth a note."""
+    one is then worth a note. `member` is the name of the list that a well-formed text has them in, None for none."""
 
     is_one_member: bool
+    member: str | None
 
     def parser(self, item: Any) -> Callable[[bytes], list[Any]]:
         """A parse of a whole well-formed text to its records, each an `item`; UNFORESEEN for any other text."""
@@ -88,7 +89,8 @@ class Envelope(Framing):
     is_one_member = True
 
     def __init__(self, member: str, sign: str | None = None) -> None:
-        self._member, self._sign = member, sign
+        self.member: str = member
+        self._sign = sign
         self._mark = f'"{member}"'.encode()
         self._parse_raw = self._parser(list[msgspec.Raw])
         self._parse_list = self._parser(msgspec.Raw)
@@ -106,7 +108,7 @@ class Envelope(Framing):
         return parse_one_list
 
     def _parser(self, kind: Any, is_strict: bool = False) -> Callable[[bytes], Any]:
-        member = self._member
+        member = self.member
         decode = msgspec.json.Decoder(
             msgspec.defstruct("Envelope", [(member, kind)], forbid_unknown_fields=is_strict)
         ).decode
@@ -125,7 +127,7 @@ class Envelope(Framing):
                 return True
         except UNFORESEEN:
             pass
-        return _has_no_member(text, self._member)
+        return _has_no_member(text, self.member)
 
     def splitter(self, wanted: Wanted) -> Splitter:
         return self._split
@@ -176,7 +178,7 @@ class Envelope(Framing):
         """Where the lists of records begin in a document: an array, or the member of an object."""
         if document.startswith(b"["):
             return iter((0,))
-        starts = arrays_of_member(document, self._member.encode())
+        starts = arrays_of_member(document, self.member.encode())
         return starts if self._may_have_lists(document) else islice(starts, 1)
 
     def _may_have_lists(self, text: bytes) -> bool:
@@ -188,15 +190,15 @@ class Envelope(Framing):
             members = _parse_members(document)
         except UNFORESEEN:
             return False
-        return self._sign in members and members.get(self._member, _NULL) == _NULL
+        return self._sign in members and members.get(self.member, _NULL) == _NULL
 
     def _check_no_list(self, text: bytes, account: ObjectAccount) -> None:
         """A file without records is noted; anything else that holds no list is an ObjectError."""
         text = text.lstrip(b" \t\r\n\xef\xbb\xbf")
-        if text and not _has_no_member(text, self._member):
-            expected = f'{{"{self._member}": [...]}}'
+        if text and not _has_no_member(text, self.member):
+            expected = f'{{"{self.member}": [...]}}'
             raise ObjectError(f"not a log of records: expected {expected}, got {quote(text[:40], 48)}")
-        account.notes += (f"no {self._member} array",)
+        account.notes += (f"no {self.member} array",)
 
 
 def _has_no_member(text: bytes, member: str) -> bool:
@@ -225,6 +227,7 @@ class Documents(Framing):
     wanted, what looks into each document first."""
 
     is_one_member = False
+    member = None
 
     def __init__(self, unwrapper: Callable[[Wanted], Unwrap] | None = None) -> None:
         self._unwrapper = unwrapper

@@ -11,7 +11,7 @@ import datetime as dt
 import json
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ import msgspec
 import pyarrow as pa
 
 from loglake_dagster.errors import ObjectError, RecordError
-from loglake_dagster.kernels.arrow import BATCH_BYTES, cut_batches, decoded_of
+from loglake_dagster.kernels.arrow import BATCH_BYTES, cut_batches, decoded_of, in_order_of
+from loglake_dagster.kernels.columns import ColumnBuilder, Verdict, can_build
 from loglake_dagster.kernels.flatten import Flattener, Oddity
 from loglake_dagster.kernels.framing import UNFORESEEN, Framing, Pieces, Splitter
 from loglake_dagster.kernels.inflate import Inflated, inflate
@@ -32,12 +33,17 @@ WHOLE_PARSE_BYTES = 32 << 20
 # The same for its records: one of three bytes takes a hundred times that. Real ones have a thousand bytes.
 WHOLE_PARSE_RECORDS = 250_000
 BATCH_RECORDS = 10_000
+# The text that compiled columns are made of at once: a run's, mostly, so that there is nothing to put together after.
+COMPILED_BYTES = 256 << 20
 
 # Judges a batch of records: for each the name of the rule that drops it, or the error that makes it a reject, or None;
 # None for "keeps all".
 Judge = Callable[[Sequence[Any], Wanted], Sequence[str | RecordError | None] | None]
 # Cuts the wanted records out of a well-formed text, and counts the others; UNFORESEEN for any other text.
 Sieve = Callable[[bytes, ObjectAccount], Pieces]
+# Makes rows of a well-formed text's records and counts them; what is left of it are those of another shape. None for
+# any other text, of which nothing is taken.
+Take = Callable[[bytes, ObjectAccount], Pieces | None]
 # A record's own bytes, by its place in a batch.
 RawOf = Callable[[int], bytes]
 _Batch = tuple[list[Any], RawOf, Sequence[int], int]
@@ -91,7 +97,8 @@ class RecordsDecoder:
         self._parse_typed = framing.parser(flattener.record_type)
         self._parse_raw = framing.parser(msgspec.Raw)
         # All are required: a record that spells one otherwise is for the parse that knows every spelling.
-        head = msgspec.defstruct("Head", [(name, str) for name in judged], gc=False) if judged else None
+        self._judged = judged
+        self._head = head = msgspec.defstruct("Head", [(name, str) for name in judged], gc=False) if judged else None
         self._parse_heads = framing.parser(head) if head else None
         self._decode_head = msgspec.json.Decoder(head).decode if head else None
 
@@ -99,26 +106,69 @@ class RecordsDecoder:
         """Rows of a run of objects and an account of each; nothing is raised for what an object holds."""
         result = Decoded(None, [])
         tables: list[pa.Table] = []
+        drafted: list[pa.Table] = []
         draft = _Draft()
+        builder = self._builder(wanted)
+        take = self._taker(builder, result, tables) if builder is not None else None
         split, sieve = self._framing.splitter(wanted), self._sieve(wanted)
         for data in objects:
             account = ObjectAccount()
             result.objects.append(account)
             try:
-                for batch in self._batches(_sound(data), limit_bytes, split, sieve, account):
+                for batch in self._batches(_sound(data), limit_bytes, split, sieve, take, account):
                     if draft.records and draft.size + batch[-1] > BATCH_BYTES:
-                        tables.append(self._rows(draft, wanted, result))
+                        drafted.append(self._rows(draft, wanted, result))
                         draft = _Draft()
                     draft.add(*batch, len(result.objects) - 1)
                     if len(draft.records) >= BATCH_RECORDS:
-                        tables.append(self._rows(draft, wanted, result))
+                        drafted.append(self._rows(draft, wanted, result))
                         draft = _Draft()
                     if account.error is not None:
                         break
             except ObjectError as error:
                 account.error = error
-        tables.append(self._rows(draft, wanted, result))
-        return decoded_of(tables, result.objects)
+        drafted.append(self._rows(draft, wanted, result))
+        if builder is not None and builder.size:
+            tables.append(self._table(builder.finish()))
+        decoded = decoded_of([*tables, *drafted], result.objects)
+        if tables and any(map(len, drafted)):
+            decoded.rows = in_order_of(decoded.rows, (OBJECT_PLACE, SOURCE_ORDINAL.name))
+        return decoded
+
+    def _builder(self, wanted: Wanted) -> ColumnBuilder | None:
+        """What makes columns by compiled code; None where there is none, or where more is judged than it looks at."""
+        is_open = self._judge([], wanted) is None
+        if self._framing.member is None or not can_build(self._flattener, self._judged):
+            return None
+        if not is_open and not self._judged:
+            return None
+        verdict: Verdict | None = None if is_open else lambda texts: self._verdict(texts, wanted)
+        return ColumnBuilder(self._flattener, str(self._framing.member), self._time_field, self._judged, verdict)
+
+    def _verdict(self, texts: Sequence[str], wanted: Wanted) -> str | None:
+        """The rule that drops records of these judged texts."""
+        assert self._head is not None
+        (verdict,) = self._judge([self._head(*texts)], wanted) or (None,)
+        assert verdict is None or isinstance(verdict, str)
+        return verdict
+
+    def _taker(self, builder: ColumnBuilder, result: Decoded, tables: list[pa.Table]) -> Take:
+        """Takes texts into the builder, for the object that is last in `result`; full tables are added to `tables`."""
+
+        def take(text: bytes, account: ObjectAccount) -> Pieces | None:
+            if len(text) > COMPILED_BYTES or not _is_utf8(text):
+                return None
+            if builder.size + len(text) > COMPILED_BYTES:
+                tables.append(self._table(builder.finish()))
+            taken = builder.add(text, len(result.objects) - 1, account.found)
+            if taken is None:
+                return None
+            account.found += taken.found
+            for rule, count in taken.filtered.items():
+                account.filter(rule, count)
+            return Pieces([text[a:b] for _ordinal, a, b in taken.odd], [ordinal for ordinal, _a, _b in taken.odd])
+
+        return take
 
     def _sieve(self, wanted: Wanted) -> Sieve | None:
         """Cuts the wanted records out of a well-formed text; None when the judge keeps all."""
@@ -134,22 +184,31 @@ class RecordsDecoder:
             first, account.found = account.found, account.found + len(heads)
             for verdict, count in Counter(verdicts).items():
                 if isinstance(verdict, str):
-                    account.filtered[verdict] = account.filtered.get(verdict, 0) + count
+                    account.filter(verdict, count)
             return Pieces([bytes(raws[place]) for place in kept], [first + place for place in kept])
 
         return sift
 
     def _batches(
-        self, data: bytes, limit_bytes: int, split: Splitter, sieve: Sieve | None, account: ObjectAccount
+        self,
+        data: bytes,
+        limit_bytes: int,
+        split: Splitter,
+        sieve: Sieve | None,
+        take: Take | None,
+        account: ObjectAccount,
     ) -> Iterator[_Batch]:
-        """(records, their own bytes, their ordinals, bytes in all) of an object; a record is None where only its bytes
-        are known yet."""
+        """(records, their own bytes, their ordinals, bytes in all) of what `take` leaves of an object; a record is None
+        where only its bytes are known yet."""
         inflated = inflate(data, limit_bytes)
         account.damage = inflated.damage
         if self._framing.is_one_member and inflated.members > 1:
             account.notes = (f"{inflated.members} gzip members",)
         texts, foreign = self._whole_texts(inflated), list[tuple[bytes, ObjectError]]()
         for text in texts:
+            if take is not None and (left := take(text, account)) is not None:
+                yield from self._cut(left)
+                continue
             if _is_parsed_whole(text) and _is_utf8(text):
                 try:
                     wanted = sieve(text, account) if sieve is not None else None
@@ -212,11 +271,12 @@ class RecordsDecoder:
                     self._drop(draft, row, verdict, result)
             kept = [row for row, verdict in zip(kept, verdicts, strict=True) if verdict is None]
             records = [draft.records[row] for row in kept]
-        if len(kept) == len(draft.records):
-            return self._table(records, draft.oddities, draft.ordinals, draft.places)
         new_place = {row: place for place, row in enumerate(kept)}
         oddities = {new_place[row]: oddity for row, oddity in draft.oddities.items() if row in new_place}
-        return self._table(records, oddities, [draft.ordinals[i] for i in kept], [draft.places[i] for i in kept])
+        arrays = self._flattener.arrays(records, oddities)
+        arrays[SOURCE_ORDINAL.name] = pa.array([draft.ordinals[i] for i in kept], pa.int64())
+        arrays[OBJECT_PLACE] = pa.array([draft.places[i] for i in kept], pa.int32())
+        return self._table(arrays)
 
     def _drop(self, draft: _Draft, row: int, verdict: str | RecordError, result: Decoded) -> None:
         account = result.objects[draft.places[row]]
@@ -224,15 +284,14 @@ class RecordsDecoder:
             day = dt.date.fromisoformat(self._time_of(draft.records[row])[:10])
             account.reject(Reject.of(draft.ordinals[row], verdict, draft.raw(row), day))
         else:
-            account.filtered[verdict] = account.filtered.get(verdict, 0) + 1
+            account.filter(verdict)
 
     def _odd_record(self, draft: _Draft, row: int, wanted: Wanted, result: Decoded) -> Any:
         """The record of an unforeseen shape, its oddity noted in the draft; None when it is filtered by what is judged
         of it, or becomes a reject."""
         piece = draft.raw(row)
         if (verdict := self._judge_head(piece, wanted)) is not None:
-            account = result.objects[draft.places[row]]
-            account.filtered[verdict] = account.filtered.get(verdict, 0) + 1
+            result.objects[draft.places[row]].filter(verdict)
             return None
         try:
             record, oddity = self._flattener.flatten_oddity(piece)
@@ -255,15 +314,10 @@ class RecordsDecoder:
             return None
         return verdict if isinstance(verdict, str) else None
 
-    def _table(
-        self, records: Sequence[Any], oddities: Mapping[int, Oddity], ordinals: list[int], places: list[int]
-    ) -> pa.Table:
-        arrays = self._flattener.arrays(records, oddities)
+    def _table(self, arrays: dict[str, pa.Array]) -> pa.Table:
         if self._derive is not None:
             self._derive(arrays)
-        arrays[SOURCE_ORDINAL.name] = pa.array(ordinals, pa.int64())
-        arrays[OBJECT_PLACE] = pa.array(places, pa.int32())
-        return pa.table(arrays)
+        return pa.table({name: arrays[name] for name in sorted(arrays)})
 
 
 def _lazy_raws(text: bytes, parse_raw: Callable[[bytes], list[Any]]) -> RawOf:

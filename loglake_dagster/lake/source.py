@@ -122,6 +122,10 @@ class ObjectAccount:
     notes: tuple[str, ...] = ()
     error: ObjectError | None = None
 
+    def filter(self, rule: str, count: int = 1) -> None:
+        """Counts records that a rule dropped."""
+        self.filtered[rule] = self.filtered.get(rule, 0) + count
+
     def reject(self, reject: Reject) -> None:
         """Keeps a reject; the object is given up when there are more than MAX_REJECTS."""
         if len(self.rejects) < MAX_REJECTS:

@@ -25,6 +25,7 @@ from loglake_dagster.lake.manifest import ObjectEntry, Totals
 from loglake_dagster.lake.settings import OrcSettings
 from loglake_dagster.lake.source import Decoded, ObjectAccount, Source
 from loglake_dagster_tests.fuzz.mutants import Mutant
+from loglake_dagster_tests.kernels.both_ways import python_only
 from loglake_dagster_tests.made import LIMIT, entry, same_json
 
 SECONDS = 5.0
@@ -40,6 +41,7 @@ def check(mutant: Mutant, with_orc: bool = False) -> str:
     """Decodes a mutant and checks all promises; what became of it, in a word. Broken if one does not hold."""
     with _in_time():
         decoded = _decoded(mutant)
+        _check_python(mutant, decoded)
         (account,) = decoded.objects
         _check_account(decoded, account)
         _check_texts(mutant.source, decoded.rows)
@@ -84,6 +86,19 @@ def _never_raises(what: str) -> Iterator[None]:
 def _decoded(mutant: Mutant) -> Decoded:
     with _never_raises("decode"):
         return mutant.source.decode_delivered([mutant.data], [entry()], mutant.wanted, LIMIT)
+
+
+def _check_python(mutant: Mutant, decoded: Decoded) -> None:
+    """The compiled columns change nothing."""
+    with python_only():
+        plain = _decoded(mutant)
+    names = plain.rows.column_names
+    _hold(decoded.rows.select(names).equals(plain.rows), "the readers in Python make other rows")
+    (one,), (other,) = decoded.objects, plain.objects
+    said = [
+        (each.found, each.filtered, each.rejects, each.damage, each.notes, str(each.error)) for each in (one, other)
+    ]
+    _hold(said[0] == said[1], "the readers in Python give another account")
 
 
 def _check_account(decoded: Decoded, account: ObjectAccount) -> None:

@@ -16,6 +16,7 @@ from loglake_dagster.kernels.flatten import Flattener
 from loglake_dagster.kernels.framing import Envelope
 from loglake_dagster.kernels.records import RecordsDecoder
 from loglake_dagster.lake.source import Damage, Wanted
+from loglake_dagster_tests.kernels.both_ways import python_only
 from loglake_dagster_tests.kernels.shapes import ANY_JSON, COLUMNS, RECORDS, text_of
 from loglake_dagster_tests.made import LIMIT, compact, member, same_json
 
@@ -43,6 +44,15 @@ def no_columns(arrays):
 
 
 DECODER = RecordsDecoder(FLATTENER, Envelope("Records"), "eventTime", refused, no_columns)
+
+
+@pytest.fixture(autouse=True)
+def _in_python():
+    """These are the readers in Python; test_columns.py holds the compiled columns against them."""
+    with python_only():
+        yield
+
+
 DROPPING = Wanted(log_groups={"any": ("*",)})
 
 

@@ -1,0 +1,268 @@
+"""The compiled columns: whatever the bytes, rows and accounts are those of the readers in Python."""
+
+import datetime as dt
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from loglake_dagster.kernels import columns, hashing
+from loglake_dagster.kernels import records as records_module
+from loglake_dagster.kernels.columns import ColumnBuilder
+from loglake_dagster.kernels.flatten import Flattener
+from loglake_dagster.kernels.framing import Envelope
+from loglake_dagster.kernels.records import RecordsDecoder
+from loglake_dagster.lake.controls import Controls, Rule
+from loglake_dagster.lake.source import Wanted
+from loglake_dagster.sources import cloudtrail
+from loglake_dagster_tests.kernels.both_ways import python_only, same_both_ways
+from loglake_dagster_tests.kernels.shapes import COLUMNS, NUMBERS, RECORDS, text_of
+from loglake_dagster_tests.made import LIMIT
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+FLATTENER = Flattener(COLUMNS)
+TIME = '"eventTime":"2026-03-02T01:02:03Z"'
+DROPPED = ("drop", "")
+
+
+def drops(records, wanted):
+    """A judge of names alone: `drop` and the empty name are dropped, where a rule is set."""
+    if not wanted.log_groups:
+        return None
+    return [f"no {record.eventName!r}" if record.eventName in DROPPED else None for record in records]
+
+
+DECODER = RecordsDecoder(FLATTENER, Envelope("Records"), "eventTime", drops, judged=("eventName",))
+OPEN, JUDGED = Wanted(), Wanted(log_groups={"any": ("*",)})
+WANTEDS = st.sampled_from([OPEN, JUDGED])
+
+
+def log(*records):
+    return b'{"Records":[' + b",".join(one.encode() if isinstance(one, str) else one for one in records) + b"]}"
+
+
+def decoded(*objects, wanted=OPEN):
+    return same_both_ways(lambda: DECODER.decode(list(objects), wanted, LIMIT))
+
+
+def row(**members):
+    return json.dumps({"eventTime": "2026-03-02T01:02:03Z", **members}, ensure_ascii=False)
+
+
+@given(st.lists(st.lists(RECORDS, max_size=4), max_size=3), WANTEDS)
+def test_objects_of_any_records_are_the_same(objects, wanted):
+    decoded(*[log(*map(text_of, records)) for records in objects], wanted=wanted)
+
+
+NAMES = st.sampled_from(["drop", "", "keep", "dröp", 'a"\\\n\t\r\b\f/', "\x00", "\U0001f600", "\u2028", "~" * 40])
+SOUND = st.fixed_dictionaries(
+    {"eventTime": st.sampled_from(["2026-03-02T01:02:03Z", "1970-01-01T00:00:00Z", "2259-12-31T23:59:59Z"])},
+    optional={
+        "eventName": NAMES | st.text(st.characters(exclude_categories=["Cs"])),
+        "readOnly": st.booleans(),
+        "count": st.integers(-(2**63), 2**63 - 1) | st.integers(-(10**18), 10**18),
+        "requestParameters": st.none() | NAMES | st.lists(NUMBERS) | st.just({}),
+        "who": st.fixed_dictionaries(
+            {}, optional={"arn": NAMES, "tags": st.none(), "session": st.fixed_dictionaries({}, optional={"id": NAMES})}
+        ),
+    },
+)
+
+
+@given(st.lists(SOUND, min_size=1), st.booleans(), st.sampled_from([None, 1]), WANTEDS)
+def test_sound_records_are_the_same_however_their_text_is_spelt(records, is_ascii, indent, wanted):
+    text = json.dumps({"Records": records}, ensure_ascii=is_ascii, indent=indent).encode()
+    result = decoded(text, text, wanted=wanted)
+    assert result.objects[0].found == len(records)
+    assert result.objects[0].rejects == []
+
+
+@given(st.lists(SOUND, min_size=1, max_size=4), st.data(), WANTEDS)
+def test_a_text_with_any_byte_put_in_out_or_over_is_the_same(records, data, wanted):
+    text = json.dumps({"Records": records}, ensure_ascii=False).encode()
+    start = data.draw(st.integers(0, len(text)))
+    gone = data.draw(st.integers(0, 3))
+    put = data.draw(
+        st.sampled_from([b"", b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\0", b"\xff", b"0", b"\\u"])
+    )
+    decoded(text[:start] + put + text[start + gone :], text, wanted=wanted)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "01", "-", "+1", "1.", ".5", "1e", "1e+", "0x1", "1_0", "-0", "1E5", "1.5e-7", "9" * 18, "9" * 19,
+        "-" + "9" * 18, "9223372036854775807", "9223372036854775808", "1e400", "tru", "truE", "nul", "nulll", "False",
+        "NaN", "Infinity", '"\\x"', '"\\u12"', '"\\u12g4"', '"\\ud800"', '"\\ud800\\u0041"', '"\\udc00"',
+        '"\\ud83d\\ude00"', '"a', '"\x7f"', '"\t"', '"\x1f"', '"\\"', "{", "[", "[1,]", '{"a":1,}', '{"a"}', "{a:1}",
+        "[1 2]", '{"a":1 "b":2}', "", " 1 ", "[" * 199 + "]" * 199, "[" * 205 + "]" * 205, "[" * 3000 + "]" * 3000,
+        '{"a":' * 203 + "1" + "}" * 203, '{"a":1,"a":2}', "[]", "{}", "\ufeff1",
+    ],
+)  # fmt: skip
+def test_values_at_the_edge_of_json_are_the_same(value):
+    for name in ("requestParameters", "count", "eventName", "readOnly", "who", "eventTime", "unknown"):
+        decoded(log(row(), f'{{{TIME},"{name}":{value}}}', row()), wanted=JUDGED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"{}", b"[]", b'{"Records":null}', b'{"Records":[]}', b' { "Records" : [ ] } ',
+        b'{"Records":[1,"a",null]}', b'{"records":[{}]}', b'{"Rec\\u006frds":[]}', b'{"Records":[],"Records":[]}',
+        b'{"Records":[],"x":1}', b'{"x":1,"Records":[]}', b'{"Records":[]}{"Records":[]}', b'{"Records":[]} x',
+        b'\xef\xbb\xbf{"Records":[]}', b'{"Records":[]}\0', b'{"Records":[{}', b'{"Records":[{}]',
+        b'{"Records":[{},]}', b'{"Records":[,{}]}',
+    ],
+)  # fmt: skip
+def test_texts_at_the_edge_of_the_envelope_are_the_same(text):
+    sound = log(row(eventName="a"))
+    decoded(sound, text, sound, gzip.compress(text) + gzip.compress(sound))
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-02-29T00:00:00Z", "2024-02-29T00:00:00Z", "2100-02-29T00:00:00Z", "2000-02-29T23:59:59Z",
+        "2026-04-31T00:00:00Z", "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z",
+        "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:60Z", "1969-12-31T23:59:59Z",
+        "2260-01-01T00:00:00Z", "2026-01-01t00:00:00Z", "2026-01-01T00:00:00z", "2026-01-01 00:00:00Z",
+        "\uff12026-01-01T00:00:00Z", "2026-01-01T00:00:00\\u005a", "", "2026-01-01T00:00:00.123Z",
+    ],
+)  # fmt: skip
+def test_times_are_the_same(time):
+    decoded(log(f'{{"eventTime":"{time}","eventName":"a"}}', row(eventName="b")), wanted=JUDGED)
+
+
+@given(st.dates(dt.date(1970, 1, 1), dt.date(2259, 12, 31)))
+def test_every_day_has_its_time(day):
+    result = decoded(log(f'{{"eventTime":"{day}T12:34:56Z"}}'))
+    assert str(result.rows["time"][0].as_py()) == f"{day} 12:34:56"
+
+
+@pytest.mark.parametrize("wanted", [OPEN, JUDGED], ids=["open", "judged"])
+@pytest.mark.parametrize("name", [None, 7, {}, "drop", "Drop", "dr\\u006fp", "x" * 2000, "\0", "drop\0"])
+def test_judged_fields_of_any_kind_are_judged_the_same(name, wanted):
+    decoded(log(row(eventName=name), row(), row(eventName="drop", unknown=1), row(eventName="drop")), wanted=wanted)
+
+
+def test_what_a_rule_drops_is_counted_under_its_name():
+    (account,) = decoded(log(*[row(eventName=name) for name in ("drop", "", "a", "drop")]), wanted=JUDGED).objects
+    assert (account.found, account.filtered) == (4, {"no 'drop'": 2, "no ''": 1})
+
+
+def test_sound_records_are_taken_by_the_compiled_code_and_others_left():
+    builder = ColumnBuilder(FLATTENER, "Records", "eventTime", (), None)
+    told = builder.add(log(row(eventName="a"), row(new=1), row(who={}), "7"), 0, 10)
+    assert (told.found, [ordinal for ordinal, _start, _end in told.odd]) == (4, [11, 13])
+    assert builder.add(b'{"Records":[', 1, 14) is None
+    assert builder.add(log(row(eventName="b")) + b"}", 1, 14) is None
+    assert builder.add(log(row(eventName="c")), 2, 0).found == 1
+    arrays = builder.finish()
+    assert arrays["name"].to_pylist() == ["a", None, "c"]
+    assert arrays["source_ordinal"].to_pylist() == [10, 12, 0]
+    assert arrays["object_place"].to_pylist() == [0, 0, 2]
+    assert arrays["emptyfields"].to_pylist() == [None, "who={}", None]
+    assert builder.finish()["name"].to_pylist() == []
+
+
+@given(st.lists(st.tuples(st.booleans(), st.lists(SOUND, max_size=20)), max_size=6))
+def test_texts_that_break_late_take_nothing_back_of_their_neighbours(texts):
+    objects = [json.dumps({"Records": records}).encode()[: None if is_whole else -2] for is_whole, records in texts]
+    builder = ColumnBuilder(FLATTENER, "Records", "eventTime", (), None)
+    taken = [records for (is_whole, records), text in zip(texts, objects, strict=True) if builder.add(text, 0, 0)]
+    assert len(taken) == sum(is_whole for is_whole, _records in texts)
+    arrays = builder.finish()
+    for array in arrays.values():
+        array.validate(full=True)
+    odd = [abs(record.get("count", 0)) >= 10**18 for records in taken for record in records]
+    names = [record.get("eventName") for records in taken for record in records]
+    assert arrays["name"].to_pylist() == [name for name, is_odd in zip(names, odd, strict=True) if not is_odd]
+
+
+def test_many_odd_records_make_an_object_the_readers_own(monkeypatch):
+    monkeypatch.setattr(columns, "MAX_REJECTS", 3)
+    texts = [row(new=n) for n in range(5)]
+    builder = ColumnBuilder(FLATTENER, "Records", "eventTime", (), None)
+    assert builder.add(log(*texts[:3]), 0, 0).found == 3
+    assert builder.add(log(*texts), 0, 0) is None
+    decoded(log(*texts), log(row()))
+
+
+def test_columns_of_texts_are_cut_before_they_are_too_large(monkeypatch):
+    objects = [log(*[row(eventName=letter * 1000)] * 3, row(new=1)) for letter in "abcde"]
+    whole = decoded(*objects)
+    monkeypatch.setattr(records_module, "COMPILED_BYTES", 9_000)
+    cut = decoded(*objects, b'{"Records":[' + b" " * 9_000 + b"]}")
+    assert cut.rows.select(whole.rows.column_names).equals(whole.rows)
+
+
+@pytest.mark.parametrize("path", sorted((GOLDEN / "cloudtrail").glob("*.in.json")), ids=lambda path: path.name)
+@pytest.mark.parametrize("controls", [Controls(), Controls(event_names=Rule(deny=("StartSession", "GetObject")))])
+def test_golden_records_are_the_same(path, controls):
+    data = path.read_bytes()
+    same_both_ways(lambda: cloudtrail.SOURCE.decode([data, gzip.compress(data)], Wanted(controls), LIMIT))
+
+
+def test_without_the_compiled_code_nothing_is_missing():
+    with python_only():
+        assert not columns.is_built()
+        assert DECODER.decode([log(row(eventName="a"))], OPEN, LIMIT).rows["name"].to_pylist() == ["a"]
+
+
+TEXTS = st.none() | st.text(max_size=4)
+WHOLE = st.none() | st.integers(-(2**63) + 1, 2**63 - 1)
+
+
+@given(st.lists(st.tuples(TEXTS, WHOLE, st.none() | st.booleans(), TEXTS), min_size=1), st.integers(0, 5))
+@example([(None, None, None, None)], 0)
+def test_rows_are_joined_as_arrow_joins_them(rows, start):
+    types = (pa.string(), pa.int64(), pa.bool_(), pa.large_string())
+    arrays = [
+        pa.chunked_array([pa.array(values, kind)]).slice(min(start, len(rows) - 1))
+        for values, kind in zip(zip(*rows, strict=True), types, strict=True)
+    ]
+    joined, ends = columns.joined_rows(arrays)
+    plain, plain_ends = hashing.joined_by_arrow(arrays)
+    assert (bytes(joined), ends) == (bytes(plain), plain_ends)
+
+
+@pytest.mark.parametrize(
+    "given_column",
+    [
+        (0, False, None, bytes(8), None), (0, False, bytes(0), bytes(16), None), (-1, False, None, bytes(16), None),
+        (1, False, None, bytes(16), None), (0, False, None, bytes(8), b"abc"),
+        (0, False, None, b"\0\0\0\0\x02\0\0\0\x04\0\0\0", b"abc"),
+        (0, False, None, b"\x03\0\0\0\0\0\0\0\x03\0\0\0", b"abc"),
+    ],
+)  # fmt: skip
+def test_buffers_that_do_not_hold_their_rows_are_refused(given_column):
+    with pytest.raises(ValueError, match="a column's"):
+        columns._columns.join_rows(2, [given_column])
+
+
+def member(name="a", kind="text", column=0, label=-1, judged=-1, inside=None):
+    return name, kind, column, label, judged, inside
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (0, 0, []), (300, 0, []), (1, 0, None), (1, 0, [member(kind="none")]), (1, 0, [member("")]),
+        (1, 0, [member(column=1)]), (1, 0, [member(kind="json")]), (1, 0, [member(judged=9)]),
+        (1, 0, [member(kind="node", column=-1)]), (1, 0, [member(kind="json", label=64)]),
+    ],
+)  # fmt: skip
+def test_a_shape_that_columns_cannot_have_is_refused(shape):
+    with pytest.raises(ValueError, match=r"expected|not a shape"):
+        columns._columns.Builder(*shape)
+
+
+@pytest.mark.parametrize(("verdict", "error"), [(99, ValueError), (-1, ValueError), ("no", TypeError)])
+def test_a_verdict_that_is_none_is_the_callers_error(verdict, error):
+    builder = columns._columns.Builder(2, 0, [member("eventTime", "time"), member("eventName", "text", 1, -1, 0)])
+    with pytest.raises(error):
+        builder.add(log(row(eventName="a")), "Records", 0, 0, 10, {}, lambda key: verdict)
