@@ -17,11 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
-from bench.compare import Truth, event_differences, read_truth, workload_lake
-from bench.peers import NEEDLE, events_of
+from bench.compare import Truth, event_differences, workload_lake
+from bench.peers import NEEDLE, events_of, expect, files_of, measure, pooled
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.planning import plan_readready
 from loglake_dagster.engines.query import run_query
@@ -33,6 +34,7 @@ from loglake_dagster.lake.source import Wanted
 from loglake_dagster.sources.cloudtrail import SOURCE, TABLE
 
 FIVE = 5
+DECODED_AT_ONCE = 200
 INCREMENT_SHARE = 0.01
 ONE_SESSION = (
     f"SELECT eventtime, eventid FROM {TABLE.name} WHERE eventname = 'StartSession' AND eventday = DATE '{{day}}'"
@@ -51,9 +53,28 @@ def needle(workload: pathlib.Path, truth: Truth) -> Measured:
         result = _materialize(lake, truth)
         names = {name: count for name, count in truth["names"].items() if name.partition(":")[2] in NEEDLE}
         found = _counts(lake, f"SELECT concat(eventsource, ':', eventname), count(*) FROM {TABLE.name} GROUP BY 1")
-        _expect("rows by name", names, found)
-        _expect("events found", events_of(truth), result.manifest.totals.found)
+        expect("rows by name", names, found)
+        expect("events found", events_of(truth), result.manifest.totals.found)
         return _measured(result)
+
+
+def needle_decode(workload: pathlib.Path, truth: Truth) -> Measured:
+    """The needle's decode stage in the shape of the bound: processes that are there already read, inflate and parse
+    every file and count every event; the wanted ones become rows in memory. Nothing is written, compared or audited."""
+    files = files_of(workload)
+    batches = [files[first : first + DECODED_AT_ONCE] for first in range(0, len(files), DECODED_AT_ONCE)]
+    seconds, counts = pooled(_decode_needle, batches, chunk=1)
+    expect("events found", events_of(truth), sum(found for found, _kept in counts))
+    wanted = sum(count for name, count in truth["names"].items() if name.partition(":")[2] in NEEDLE)
+    kept = sum(kept for _found, kept in counts)
+    expect("wanted events and their copies", True, wanted <= kept <= wanted + truth["duplicate_events"])
+    return {"seconds": seconds, "objects": len(files)}
+
+
+def _decode_needle(files: Sequence[pathlib.Path]) -> tuple[int, int]:
+    wanted = Wanted(Controls(event_names=Rule(allow=NEEDLE)))
+    decoded = SOURCE.decode((path.read_bytes() for path in files), wanted, 1 << 30)
+    return sum(account.found for account in decoded.objects), decoded.rows.num_rows
 
 
 def day(workload: pathlib.Path, truth: Truth, compression: Literal["zlib", "zstd"] = "zlib") -> Measured:
@@ -61,8 +82,8 @@ def day(workload: pathlib.Path, truth: Truth, compression: Literal["zlib", "zstd
     with _lake(workload, orc=OrcSettings(compression)) as lake:
         result = _materialize(lake, truth)
         differences = list(event_differences(lake, truth))
-        _expect("differences", [], differences[:5])
-        _expect("duplicates", truth["duplicate_events"], result.manifest.totals.duplicate)
+        expect("differences", [], differences[:5])
+        expect("duplicates", truth["duplicate_events"], result.manifest.totals.duplicate)
         return {**_measured(result), "bytes": result.manifest.bytes, "rows": result.manifest.rows}
 
 
@@ -80,7 +101,7 @@ def five_accounts(workload: pathlib.Path, truth: Truth) -> Measured:
     with _lake(workload, controls=Controls(accounts=Rule(allow=accounts))) as lake:
         result = _materialize(lake, truth)
         found = _counts(lake, f"SELECT recipientaccountid, count(*) FROM {TABLE.name} GROUP BY 1")
-        _expect("accounts", sorted(accounts), sorted(found))
+        expect("accounts", sorted(accounts), sorted(found))
         return {**_measured(result), "share_of_bytes": share}
 
 
@@ -99,8 +120,8 @@ def increment(workload: pathlib.Path, truth: Truth) -> Measured:
         for path in late:
             pathlib.Path(folder, path.name).rename(path)
         result = _materialize(lake, truth)
-        _expect("objects read", len(late), result.objects_read)
-        _expect("differences", [], list(event_differences(lake, truth))[:5])
+        expect("objects read", len(late), result.objects_read)
+        expect("differences", [], list(event_differences(lake, truth))[:5])
         return {**_measured(result), "whole_seconds": whole.seconds, "share_of_whole": result.seconds / whole.seconds}
 
 
@@ -123,7 +144,7 @@ def decode(workload: pathlib.Path, truth: Truth) -> Measured:
         decoded = SOURCE.decode(data[first : first + 500], Wanted(), 1 << 30)
         found += sum(account.found for account in decoded.objects)
     seconds = time.perf_counter() - started
-    _expect("events found", events_of(truth), found)
+    expect("events found", events_of(truth), found)
     return {"seconds": seconds, "objects": len(files)}
 
 
@@ -139,7 +160,7 @@ def query(workload: pathlib.Path, truth: Truth) -> Measured:
     wanted = truth["names"].get("ssm.amazonaws.com:StartSession", 0) + truth["names"].get(
         "athena.amazonaws.com:StartSession", 0
     )
-    _expect("StartSession rows", wanted, asked["rows"])
+    expect("StartSession rows", wanted, asked["rows"])
     return asked
 
 
@@ -151,18 +172,11 @@ def ask(workload: pathlib.Path, truth: Truth, folder: str) -> Measured:
     return {"seconds": time.perf_counter() - started, "rows": rows}
 
 
-class _lake:  # noqa: N801 (a context manager, used as a function)
+@contextmanager
+def _lake(workload: pathlib.Path, **settings: Any) -> Iterator[Lake]:
     """A lake in a folder beside the workload, on the same disk, gone afterwards."""
-
-    def __init__(self, workload: pathlib.Path, **settings: Any) -> None:
-        self._folder = tempfile.TemporaryDirectory(dir=workload.parent, prefix="loglake-bench-")
-        self._lake = workload_lake(workload, pathlib.Path(self._folder.name), **settings)
-
-    def __enter__(self) -> Lake:
-        return self._lake
-
-    def __exit__(self, *_error: object) -> None:
-        self._folder.cleanup()
+    with tempfile.TemporaryDirectory(dir=workload.parent, prefix="loglake-bench-") as folder:
+        yield workload_lake(workload, pathlib.Path(folder), **settings)
 
 
 def _materialize(lake: Lake, truth: Truth) -> ReadreadyResult:
@@ -179,13 +193,9 @@ def _counts(lake: Lake, sql: str) -> dict[str, int]:
     return dict(tuple(row.values()) for row in run_query(lake, sql).to_pylist())
 
 
-def _expect(what: str, expected: object, found: object) -> None:
-    if expected != found:
-        raise SystemExit(f"{what}: expected {expected}, found {found}")
-
-
 OURS: dict[str, Callable[..., Measured]] = {
     "needle": needle,
+    "needle decode": needle_decode,
     "day": day,
     "day zstd": day_zstd,
     "five accounts": five_accounts,
@@ -197,12 +207,5 @@ OURS: dict[str, Callable[..., Measured]] = {
 }
 
 
-def main() -> None:
-    name, workload = sys.argv[1], pathlib.Path(sys.argv[2])
-    truth = read_truth(workload)
-    done = OURS[name](workload, truth, *sys.argv[3:])
-    print(json.dumps({"what": name, "events": events_of(truth), **done}))
-
-
 if __name__ == "__main__":
-    main()
+    measure(OURS)

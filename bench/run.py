@@ -40,7 +40,8 @@ HERE = pathlib.Path(__file__).parent
 SEED, TINY = "seed", "tiny"
 # What is measured, on which workload; `spark day` needs Java and pyspark.
 PLAN = (
-    (SEED, "bound"), (SEED, "json"), (SEED, "duckdb needle"), (SEED, "needle"), (SEED, "duckdb day"),
+    (SEED, "bound"), (SEED, "json"), (SEED, "duckdb needle"), (SEED, "needle decode"), (SEED, "needle"),
+    (SEED, "duckdb day"),
     (SEED, "spark day"), (SEED, "day"), (SEED, "day zstd"), (SEED, "five accounts"), (SEED, "increment"),
     (SEED, "query"), (SEED, "decode"),
     (TINY, "decode"), (TINY, "plan"),
@@ -68,8 +69,10 @@ class Target:
 
 
 TARGETS = (
-    Target("needle : bound", (SEED, "needle"), (SEED, "bound"), 0.55),
-    Target("needle : DuckDB's needle", (SEED, "needle"), (SEED, "duckdb needle"), 30),
+    Target("needle, decode : bound", (SEED, "needle decode"), (SEED, "bound"), 0.55),
+    Target("needle, decode : DuckDB's needle", (SEED, "needle decode"), (SEED, "duckdb needle"), 30),
+    Target("needle, published : bound", (SEED, "needle"), (SEED, "bound"), 0.55),
+    Target("needle, published : DuckDB's needle", (SEED, "needle"), (SEED, "duckdb needle"), 30),
     Target("day (zlib) : bound", (SEED, "day"), (SEED, "bound"), 0.08),
     Target("day (zlib) : DuckDB to Parquet", (SEED, "day"), (SEED, "duckdb day"), 5),
     Target("day (zlib) : Spark JSON to ORC", (SEED, "day"), (SEED, "spark day"), 20),
