@@ -281,13 +281,14 @@ static int put(Column *column, int64_t row, const Value *value)
 
 /* ---- reading JSON --------------------------------------------------------------------------------------------- */
 
-enum { ESCAPED = 1, LONE = 2 };
+enum { ESCAPED = 1, LONE = 2, BEYOND_ASCII = 4 };
 
 typedef struct {
     const byte *end;
     Builder *builder;
     /* the record in hand */
     int is_odd, value_count;
+    int flags; /* of the whole text */
     uint64_t labels, seen[MOST_MEMBERS / 64];
     int judged[MOST_JUDGED]; /* places in `values` */
     Value values[MOST_MEMBERS];
@@ -312,6 +313,7 @@ static const byte *skip_string(const byte *p, const byte *end, int *flags)
             __m128i found = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(piece, quote), _mm_cmpeq_epi8(piece, slash)),
                                          _mm_cmpeq_epi8(_mm_min_epu8(piece, control), piece));
             int mask = _mm_movemask_epi8(found);
+            *flags |= _mm_movemask_epi8(piece) ? BEYOND_ASCII : 0;
             if (mask) {
                 p += __builtin_ctz((unsigned)mask);
                 break;
@@ -320,7 +322,7 @@ static const byte *skip_string(const byte *p, const byte *end, int *flags)
         }
 #endif
         while (*p != '"' && *p != '\\' && *p >= 0x20)
-            p++;
+            *flags |= *p++ & 0x80 ? BEYOND_ASCII : 0;
         if (*p == '"')
             return p;
         if (*p != '\\')
@@ -526,6 +528,7 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
         p = skip_string(p + 1, reader->end, &flags);
         if (p == NULL)
             return NULL;
+        reader->flags |= flags;
         if (flags & LONE) {
             reader->is_odd = 1;
         } else if (member->kind == TEXT) {
@@ -542,6 +545,7 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
         p = skip_value(p, reader->end, depth, &flags);
         if (p == NULL)
             return NULL;
+        reader->flags |= flags;
         if (flags & LONE)
             reader->is_odd = 1;
         if (*start == 'n')
@@ -574,7 +578,7 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
         return read_object(reader, member->node, p, depth - 1);
     }
     reader->is_odd = 1;
-    return skip_value(p, reader->end, depth, &flags);
+    return skip_value(p, reader->end, depth, &reader->flags);
 }
 
 /* An object of the shape, from its bracket on; NULL if it is not sound. */
@@ -599,6 +603,7 @@ static const byte *read_object(Reader *reader, Node *node, const byte *p, int de
             p = skip_string(name, reader->end, &flags);
             if (p == NULL)
                 return NULL;
+            reader->flags |= flags;
             found = flags ? NULL : find_member(node, member, name, (size_t)(p - name));
         }
         if (found != NULL)
@@ -612,7 +617,7 @@ static const byte *read_object(Reader *reader, Node *node, const byte *p, int de
             p = read_member(reader, found, p, depth);
         } else {
             reader->is_odd = 1;
-            p = skip_value(p, reader->end, depth, &flags);
+            p = skip_value(p, reader->end, depth, &reader->flags);
         }
         if (p == NULL)
             return NULL;
@@ -731,14 +736,13 @@ static const byte *add_record(Reader *reader, const byte *text, const byte *p, i
 {
     Builder *self = reader->builder;
     const byte *start = p;
-    int flags = 0;
     reader->value_count = 0;
     reader->labels = 0;
     memset(reader->seen, 0, sizeof reader->seen);
     for (int i = 0; i < MOST_JUDGED; i++)
         reader->judged[i] = -1;
     reader->is_odd = *p != '{';
-    p = reader->is_odd ? skip_value(p, reader->end, DEEPEST, &flags) : read_object(reader, self->root, p, DEEPEST);
+    p = reader->is_odd ? skip_value(p, reader->end, DEEPEST, &reader->flags) : read_object(reader, self->root, p, DEEPEST);
     if (p == NULL)
         return NULL;
     *is_error = 1;
@@ -821,12 +825,12 @@ static int add_text(Reader *reader, const byte *text, const char *member, size_t
 
 PyDoc_STRVAR(add_doc,
 "add(text, member, place, first, most_odd, verdicts, ask) -> (found, dropped, odd) or None\n\n"
-"Adds the rows of a text `{\"<member>\": [record, ...]}` in UTF-8, of the object at `place`, whose records have the\n"
+"Adds the rows of a text `{\"<member>\": [record, ...]}` of the object at `place`, whose records have the\n"
 "ordinals from `first` on. `odd` has (ordinal, start, end) of the sound records that have another shape than the\n"
 "declared one; `dropped` how many records each rule denied, by its number. None, and nothing added, for any other\n"
-"text, and for one of more than `most_odd` odd records.\n\n"
+"text, for one that is not UTF-8, and for one of more than `most_odd` odd records.\n\n"
 "`verdicts` (None: all are kept) maps a record's judged texts, joined by a zero byte, to 0 for kept or a rule's number\n"
-"from 1 on; what is not in it is asked of `ask` and remembered there.");
+"from 1 on; what is not in it is asked of `ask` and remembered there. Both are the same for all texts of a builder.");
 
 static PyObject *builder_add(Builder *self, PyObject *args)
 {
@@ -858,8 +862,17 @@ static PyObject *builder_add(Builder *self, PyObject *args)
     int64_t rows = self->rows;
     reader->end = (const byte *)data + size;
     reader->builder = self;
+    reader->flags = 0;
     int taken = add_text(reader, (const byte *)data, member, (size_t)member_size, place, first,
                          verdicts == Py_None ? NULL : verdicts, ask, most_odd, &told);
+    if (taken > 0 && reader->flags & BEYOND_ASCII) {
+        PyObject *sound = PyUnicode_DecodeUTF8(data, size, NULL);
+        if (sound == NULL) {
+            PyErr_Clear();
+            taken = 0;
+        }
+        Py_XDECREF(sound);
+    }
     if (taken <= 0) {
         take_back(self, rows, sizes);
         if (taken == 0)

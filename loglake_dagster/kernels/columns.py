@@ -55,6 +55,7 @@ class ColumnBuilder:
         self, flattener: Flattener, member: str, time_field: str, judged: Sequence[str], verdict: Verdict | None
     ) -> None:
         self._columns = flattener.columns
+        self._places = {column.name: place for place, column in enumerate(self._columns)}
         self._labels: list[str] = []
         self._member = member
         self._verdicts: dict[bytes, int] | None = None if verdict is None else {}
@@ -71,7 +72,7 @@ class ColumnBuilder:
         for name, column in node.leaves.items():
             label = self._label(f"{node.path}.{name}=null" if node.path else f"{name}=null", column.kind == "json")
             place = judged.index(name) if name in judged else -1
-            told.append((name, _KINDS[column.kind], self._columns.index(column), label, place, None))
+            told.append((name, _KINDS[column.kind], self._places[column.name], label, place, None))
         for name, child in node.nodes.items():
             inside = self._members(child)
             told.append((name, "node", -1, self._label(f"{child.path}={{}}", True), -1, inside))
@@ -84,8 +85,8 @@ class ColumnBuilder:
         return len(self._labels) - 1
 
     def add(self, text: bytes, place: int, first: int) -> Taken | None:
-        """Adds the rows of the text, sound UTF-8, of the object at `place`, whose records are counted from `first` on.
-        None, and nothing added, for a text that is not well-formed or not framed as foreseen."""
+        """Adds the rows of the text, of the object at `place`, whose records are counted from `first` on. None, and
+        nothing added, for a text that is not well-formed or not framed as foreseen."""
         told = self._builder.add(text, self._member, place, first, MAX_REJECTS, self._verdicts, self._ask)
         if told is None:
             return None
@@ -95,7 +96,8 @@ class ColumnBuilder:
 
     def _ask(self, key: bytes) -> int:
         assert self._verdict is not None
-        rule = self._verdict(key.decode().split("\0"))
+        # What is not UTF-8 is found at the end of its text, which is then not taken.
+        rule = self._verdict(key.decode("utf-8", "replace").split("\0"))
         if rule is None:
             return 0
         if rule not in self._rules:

@@ -127,9 +127,10 @@ class RecordsDecoder:
                         break
             except ObjectError as error:
                 account.error = error
-        drafted.append(self._rows(draft, wanted, result))
         if builder is not None and builder.size:
             tables.append(self._table(builder.finish()))
+        if draft.records or not tables:
+            drafted.append(self._rows(draft, wanted, result))
         decoded = decoded_of([*tables, *drafted], result.objects)
         if tables and any(map(len, drafted)):
             decoded.rows = in_order_of(decoded.rows, (OBJECT_PLACE, SOURCE_ORDINAL.name))
@@ -156,7 +157,7 @@ class RecordsDecoder:
         """Takes texts into the builder, for the object that is last in `result`; full tables are added to `tables`."""
 
         def take(text: bytes, account: ObjectAccount) -> Pieces | None:
-            if len(text) > COMPILED_BYTES or not _is_utf8(text):
+            if len(text) > COMPILED_BYTES:
                 return None
             if builder.size + len(text) > COMPILED_BYTES:
                 tables.append(self._table(builder.finish()))

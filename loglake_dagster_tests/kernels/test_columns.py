@@ -149,6 +149,12 @@ def test_judged_fields_of_any_kind_are_judged_the_same(name, wanted):
     decoded(log(row(eventName=name), row(), row(eventName="drop", unknown=1), row(eventName="drop")), wanted=wanted)
 
 
+@pytest.mark.parametrize("byte", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", "\u00fc".encode()])
+def test_what_is_not_utf_8_is_left_wherever_it_stands(byte):
+    for text in (row(eventName="?"), row(who={"arn": "a?"}), row(requestParameters={"?": 1}), row(**{"ne?w": 1}), "?"):
+        decoded(log(row(eventName="drop"), text.encode().replace(b"?", byte), row(eventName="a")), wanted=JUDGED)
+
+
 def test_what_a_rule_drops_is_counted_under_its_name():
     (account,) = decoded(log(*[row(eventName=name) for name in ("drop", "", "a", "drop")]), wanted=JUDGED).objects
     assert (account.found, account.filtered) == (4, {"no 'drop'": 2, "no ''": 1})
