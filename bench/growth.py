@@ -1,0 +1,147 @@
+"""How time and memory grow with the day: the whole day's measurement on workloads of ascending size.
+
+    python -m bench.growth                                  four sizes, half an hour; bench/GROWTH.md, docs/scale.svg
+    python -m bench.growth --events 50000 100000 --no-write
+
+Files hold as many events as ever, so a workload of ten times the events has ten times the files. Each size is measured
+several times in turn with the others; every result is held against the truth. The fastest of each counts: what disturbs
+a shared machine only ever adds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.run import measure
+from bench.workload import WorkloadOptions, make_workload
+
+HERE = pathlib.Path(__file__).parent
+SIZES = (500_000, 1_000_000, 2_500_000, 5_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One size: events with their copies, files, bytes of gzip, seconds of the fastest run, the highest peak."""
+
+    events: int
+    files: int
+    gzip_bytes: int
+    seconds: float
+    peak_bytes: int
+
+
+def measured(sizes: Sequence[int], rounds: int, folder: pathlib.Path) -> list[Point]:
+    """A point for each size."""
+    workloads: dict[int, tuple[pathlib.Path, int, int, int]] = {}
+    for size in sizes:
+        out = folder / str(size)
+        truth = make_workload(out, WorkloadOptions(events=size, accounts=20, bucket_minutes=60, per_file=500))
+        files = [path.stat().st_size for path in (out / "trail").rglob("*.json.gz")]
+        events = sum(truth["events"].values()) + truth["duplicate_events"]
+        workloads[size] = out, events, len(files), sum(files)
+    found: dict[int, list[tuple[float, int]]] = {size: [] for size in sizes}
+    for number in range(rounds):
+        for size in sizes:
+            done = measure("bench.ours", "day", workloads[size][0])
+            found[size].append((done["seconds"], done["peak_bytes"]))
+            print(f"{time.strftime('%T')} {number + 1} {size}: {done['seconds']:.1f} s", flush=True)
+    return [
+        Point(*workloads[size][1:], min(s for s, _ in found[size]), max(peak for _, peak in found[size]))
+        for size in sizes
+    ]
+
+
+def table(points: Sequence[Point]) -> str:
+    """The points as Markdown, each beside the first."""
+    first = points[0]
+    lines = [
+        "| events | files | MB of gzip | seconds | events/s | times the events | times the seconds | peak MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in points:
+        told = (
+            f"{one.events:,}", f"{one.files:,}", f"{one.gzip_bytes / 1e6:,.0f}", f"{one.seconds:,.1f}",
+            f"{one.events / one.seconds:,.0f}", f"{one.events / first.events:.2f}",
+            f"{one.seconds / first.seconds:.2f}",
+            f"{one.peak_bytes / 1e6:,.0f}",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(told)} |")
+    return "\n".join(lines) + "\n"
+
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 360, 70, 70, 30, 50
+TIME_INK, MEMORY_INK, GREY = "#1f6feb", "#bf5b04", "#8b949e"
+
+
+def plot(points: Sequence[Point]) -> str:
+    """Seconds (left) and peak memory (right) over events, both from zero, as SVG; straight is linear."""
+    most, slowest = points[-1].events, max(one.seconds for one in points) * 1.1
+    largest = max(2e9, *(one.peak_bytes for one in points)) * 1.1
+
+    def x(events: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * events / most
+
+    def y(share: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
+
+    times = [(x(one.events), y(one.seconds / slowest)) for one in points]
+    peaks = [(x(one.events), y(one.peak_bytes / largest)) for one in points]
+    linear = [(x(0), y(0)), (x(most), y(points[0].seconds / points[0].events * most / slowest))]
+    lines = [_line(linear, GREY, "4 4"), _line(times, TIME_INK), _line(peaks, MEMORY_INK)]
+    words = [_word(x(one.events), HEIGHT - 28, f"{one.events / 1e6:.2f} M", GREY, "middle") for one in points]
+    words += [
+        _word(px, py - 8, f"{one.seconds:,.0f} s", TIME_INK, "end") for one, (px, py) in zip(points, times, strict=True)
+    ]
+    words += [
+        _word(px, py - 8, f"{one.peak_bytes / 1e9:.2f} GB", MEMORY_INK, "end")
+        for one, (px, py) in zip(points, peaks, strict=True)
+    ]
+    words += [
+        _word(LEFT, 18, "seconds of a whole day", TIME_INK, "start"),
+        _word(WIDTH - RIGHT, 18, "peak memory", MEMORY_INK, "end"),
+        _word(WIDTH / 2, HEIGHT - 8, "events (dashed: in proportion to the first)", GREY, "middle"),
+    ]
+    axes = f'<path d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}" fill="none" stroke="{GREY}"/>'
+    inside = "\n".join([axes, *lines, *words])
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+        f'font-size="13">\n<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>\n{inside}\n</svg>\n'
+    )
+
+
+def _line(points: Sequence[tuple[float, float]], ink: str, dashes: str = "none") -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polyline points="{path}" fill="none" stroke="{ink}" stroke-width="2" stroke-dasharray="{dashes}"/>'
+
+
+def _word(x: float, y: float, text: str, ink: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{ink}" text-anchor="{anchor}">{text}</text>'
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__, formatter_class=form)
+    parser.add_argument("--events", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--no-write", action="store_true", help="only print")
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="loglake-growth-") as folder:
+        points = measured(sorted(given.events), given.rounds, pathlib.Path(folder))
+    text = table(points)
+    print(f"\n{text}")
+    if not given.no_write:
+        head = (
+            f"# Growth\n\nMade by `python -m bench.growth` on {time.strftime('%F', time.gmtime())}, {os.cpu_count()} "
+        )
+        (HERE / "GROWTH.md").write_text(f"{head}cores; the fastest of {given.rounds} runs each.\n\n{text}", "utf-8")
+        (HERE.parent / "docs" / "scale.svg").write_text(plot(points), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
