@@ -32,6 +32,8 @@ MANIFEST = "_manifest/manifest.json"
 OBJECTS = "_manifest/objects.parquet"
 AUDIT = "_manifest/audit.json"
 _COUNTS = ("filtered_by", "other_days", "accounts", "lateness")
+_TIMES = ("delivery_time", "first_event_time", "last_event_time")
+_EPOCH, _MILLISECOND = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc), dt.timedelta(milliseconds=1)
 T = TypeVar("T")
 _TIME = pa.timestamp("ms", "UTC")
 OBJECT_SCHEMA = pa.schema(
@@ -105,7 +107,7 @@ class VersionFolder:
         """The accounting, in the order of the objects' URIs. StoreError if it is not there or damaged."""
         data = self.store.read(self.key(OBJECTS))
         try:
-            return [_entry(row) for row in pq.read_table(pa.BufferReader(data)).to_pylist()]
+            return _entries(pq.read_table(pa.BufferReader(data)))
         except (pa.ArrowException, OSError, ValueError) as error:
             raise StoreError(f"{self.store.uri(self.key(OBJECTS))}: not readable accounts: {error}") from error
 
@@ -144,14 +146,32 @@ def _reject(uri: str, reject: Reject) -> dict[str, Any]:
 
 
 def _pack_objects(entries: Sequence[ObjectEntry]) -> bytes:
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, Any] = {}
     for name in OBJECT_SCHEMA.names:
         values = [getattr(entry, name) for entry in entries]
-        columns[name] = [json.dumps(v, sort_keys=True) if v else None for v in values] if name in _COUNTS else values
+        if name in _COUNTS:
+            values = [json.dumps(v, sort_keys=True) if v else None for v in values]
+        elif name in _TIMES:
+            # Arrow's own conversion looks the zone up for each value.
+            millis = [None if v is None else (v - _EPOCH) // _MILLISECOND for v in values]
+            columns[name] = pa.array(millis, pa.int64()).cast(_TIME)
+            continue
+        columns[name] = values
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns, OBJECT_SCHEMA), sink, compression="zstd")
     return bytes(memoryview(sink.getvalue()))
 
 
-def _entry(row: dict[str, Any]) -> ObjectEntry:
-    return ObjectEntry(**{**row, **{name: json.loads(row.get(name) or "{}") for name in _COUNTS}})
+def _entries(rows: pa.Table) -> list[ObjectEntry]:
+    """The entries of rows, which may lack columns that a release before did not write."""
+    columns = []
+    for name in rows.column_names:
+        if name in _TIMES:
+            millis = rows[name].cast(pa.int64()).to_pylist()
+            columns.append([None if v is None else _EPOCH + v * _MILLISECOND for v in millis])
+        elif name in _COUNTS:
+            columns.append([json.loads(v) if v else {} for v in rows[name].to_pylist()])
+        else:
+            columns.append(rows[name].to_pylist())
+    names = rows.column_names
+    return [ObjectEntry(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
