@@ -14,7 +14,7 @@ from loglake_dagster.io.versions import VersionFolder
 from loglake_dagster.kernels.accounting import rows_of_day
 from loglake_dagster.kernels.coverage import Audit, measure_coverage
 from loglake_dagster.kernels.framing import MANY_LISTS
-from loglake_dagster.lake.manifest import Manifest, ObjectEntry
+from loglake_dagster.lake.manifest import Manifest, ObjectEntry, Part
 
 COUNT_BATCH = 200
 
@@ -24,7 +24,8 @@ def audit_readready(
 ) -> Audit:
     """Measures coverage against the source as it stands now. AuditError if the written parts or a recount disagree with
     the manifest: then nothing may be published."""
-    check_parts(folder, manifest)
+    # Of a version that nothing was added to, every part is the base's.
+    check_parts(folder, manifest, plan.base.manifest if plan.base else None)
     if manifest.rows != manifest.totals.landed:
         raise AuditError(f"{folder.location}: parts hold {manifest.rows} rows, {manifest.totals.landed} events landed")
     state = list_source(lake, plan.source, plan.day)
@@ -43,15 +44,33 @@ def _counted_before(plan: Plan) -> dict[str, int]:
     return {entry.uri: entry.landed + entry.duplicate for entry in plan.published.entries}
 
 
-def check_parts(folder: VersionFolder, manifest: Manifest) -> None:
-    """Every part is there and its own footer states the rows that the manifest does."""
+def check_parts(folder: VersionFolder, manifest: Manifest, base: Manifest | None = None) -> None:
+    """Every part is there, as large as the manifest says, and the footer of each new one states its rows.
+
+    Parts that `base` has too are not opened: they were read back when they were written, nothing in the lake is
+    overwritten, and a carried part is the same file under a second name, or the server's copy of it. What can go wrong
+    with it since then, that it is gone or cut off, its listed size tells; so that the check costs what is new."""
+    carried = {part.name: part for part in base.parts} if base else {}
+    _folders, listed = folder.store.list_level(f"{folder.folder}/")
+    sizes = {one.key.rpartition("/")[2]: one.size for one in listed}
     for part in manifest.parts:
-        try:
-            found = count_rows(folder.store.read(folder.key(part.name)))
-        except StoreError as error:
-            raise AuditError(f"{folder.location}{part.name}: written, but cannot be read back: {error}") from error
-        if found != part.rows:
-            raise AuditError(f"{folder.location}{part.name}: expected {part.rows} rows, its footer says {found}")
+        if part != carried.get(part.name):
+            _check_footer(folder, part)
+        elif part.name not in sizes:
+            raise AuditError(f"{folder.location}{part.name}: carried over, but not there")
+        elif sizes[part.name] != part.bytes:
+            raise AuditError(
+                f"{folder.location}{part.name}: carried over, expected {part.bytes} bytes, got {sizes[part.name]}"
+            )
+
+
+def _check_footer(folder: VersionFolder, part: Part) -> None:
+    try:
+        found = count_rows(folder.store.read(folder.key(part.name)))
+    except StoreError as error:
+        raise AuditError(f"{folder.location}{part.name}: written, but cannot be read back: {error}") from error
+    if found != part.rows:
+        raise AuditError(f"{folder.location}{part.name}: expected {part.rows} rows, its footer says {found}")
 
 
 def _count_unread(lake: Lake, plan: Plan, uris: Sequence[str], state: SourceState) -> list[ObjectEntry]:

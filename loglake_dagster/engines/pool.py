@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -22,8 +22,9 @@ R = TypeVar("R")
 class Workers:
     """Runs functions on items, in worker processes or, for one worker, right here."""
 
-    def __init__(self, executor: ProcessPoolExecutor | None) -> None:
+    def __init__(self, executor: ProcessPoolExecutor | None, threads: int = 1) -> None:
         self._executor = executor
+        self._threads = threads
 
     def unordered(self, function: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, R]]:
         """(place of the item, result) as they are done. LogLakeError if a worker died."""
@@ -49,12 +50,21 @@ class Workers:
         results = dict(self.unordered(function, items))
         return [results[place] for place in range(len(items))]
 
+    def side_by_side(self, function: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> list[R]:
+        """`ordered` for work that mostly runs outside of Python's lock, as reading and packing ORC: where there are no
+        worker processes, threads do it."""
+        if self._executor is not None or self._threads <= 1 or len(items) <= 1:
+            return self.ordered(function, items)
+        with ThreadPoolExecutor(self._threads) as pool:
+            return list(pool.map(lambda item: function(*item), items))
+
 
 @contextmanager
-def open_workers(count: int) -> Iterator[Workers]:
-    """`count` worker processes; 1 or less runs in this process, which for a small day is sooner done than started."""
+def open_workers(count: int, threads: int = 1) -> Iterator[Workers]:
+    """`count` worker processes; 1 or less runs in this process, which for a small day is sooner done than started, with
+    so many threads at most."""
     if count <= 1:
-        yield Workers(None)
+        yield Workers(None, threads)
         return
     # spawn: the parent has threads (Dagster's, Arrow's, obstore's), and a forked copy of their locks can hang.
     context = multiprocessing.get_context("spawn")

@@ -24,7 +24,7 @@ from loglake_dagster.io.store import LocalStore, Store
 from loglake_dagster.kernels.accounting import rejects_of_day, rows_of_day
 from loglake_dagster.kernels.arrow import cut_rows
 from loglake_dagster.kernels.hashing import Hashes, content_hash, identity_hashes
-from loglake_dagster.lake.manifest import ObjectEntry, Part
+from loglake_dagster.lake.manifest import ObjectEntry, Part, subtract_hash
 from loglake_dagster.lake.schema import SOURCE_OBJECT, SOURCE_ORDINAL, Table
 from loglake_dagster.lake.settings import OrcSettings
 from loglake_dagster.lake.source import Reject
@@ -129,25 +129,21 @@ def decode_run(run: Run) -> tuple[pa.Table, list[ObjectEntry], list[tuple[str, R
     return rows, entries, rejects
 
 
-def pack(name: str, rows: pa.Table, table: Table, orc: OrcSettings) -> tuple[Part, bytes]:
-    """A data file of the rows, and its facts."""
+def pack(name: str, rows: pa.Table, table: Table, orc: OrcSettings, content: str | None = None) -> tuple[Part, bytes]:
+    """A data file of the rows, and its facts; `content` is their content hash, if it is known."""
     packed = pack_part(rows, table, orc)
-    hashed = content_hash(rows)
+    hashed = content_hash(rows) if content is None else content
     return Part(name=name, rows=rows.num_rows, bytes=len(packed), content_hash=hashed, bounds=bounds_of(rows)), packed
 
 
-def write_scratch(path: Path, rows: pa.Table, table: Table, orc: OrcSettings) -> Part:
+def write_scratch(path: Path, rows: pa.Table, table: Table, orc: OrcSettings, content: str | None = None) -> Part:
     """Packs rows into a local file; the part's facts."""
-    part, packed = pack(path.name, rows, table, orc)
-    _write_file(path, packed)
-    return part
-
-
-def _write_file(path: Path, data: bytes) -> None:
+    part, packed = pack(path.name, rows, table, orc, content)
     with path.open("wb") as file:
-        file.write(data)
+        file.write(packed)
         file.flush()
         os.fsync(file.fileno())  # it becomes the lake's by a link: a publication must outlive a power cut
+    return part
 
 
 def identities_of(rows: pa.Table, identity: Sequence[str]) -> Identities:
@@ -189,29 +185,25 @@ def lost_copies(
     return sequence[is_lost]
 
 
-def rewrite_part(
-    data: bytes, lost_rows: Sequence[int], path: Path, table: Table, orc: OrcSettings
-) -> tuple[Part | None, Mapping[str, int]]:
-    """without_rows, written into a local file."""
-    again, by_object = without_rows(data, lost_rows, path.name, table, orc)
-    if again is None:
-        return None, by_object
-    _write_file(path, again[1])
-    return again[0], by_object
-
-
 def without_rows(
-    data: bytes, lost_rows: Sequence[int], name: str, table: Table, orc: OrcSettings
+    data: bytes, part: Part, lost_rows: Sequence[int], name: str, table: Table, orc: OrcSettings
 ) -> tuple[tuple[Part, bytes] | None, Mapping[str, int]]:
     """A part packed again without the rows that lost to an earlier delivered copy: (the new part, or None when no row
     is left; lost rows by object)."""
-    rows = read_part(data, table)
+    kept, content, by_object = rows_left(read_part(data, table), part, lost_rows)
+    return (pack(name, kept, table, orc, content) if kept.num_rows else None), by_object
+
+
+def rows_left(rows: pa.Table, part: Part, lost_rows: Sequence[int]) -> tuple[pa.Table, str, Mapping[str, int]]:
+    """(a part's rows without lost ones, their content hash, lost rows by object). The hash is the part's without that
+    of the lost rows, so that it still covers what was decoded, and the cost follows what is lost."""
+    if not len(lost_rows):
+        return rows, part.content_hash, {}
     keep = np.ones(rows.num_rows, bool)
     keep[list(lost_rows)] = False
-    lost = rows.filter(pa.array(~keep))[SOURCE_OBJECT.name].value_counts().to_pylist()
-    kept = rows.filter(pa.array(keep))
-    again = pack(name, kept, table, orc) if kept.num_rows else None
-    return again, {one["values"]: one["counts"] for one in lost}
+    lost = rows.filter(pa.array(~keep))
+    by_object = {one["values"]: one["counts"] for one in lost[SOURCE_OBJECT.name].value_counts().to_pylist()}
+    return rows.filter(pa.array(keep)), subtract_hash(part.content_hash, content_hash(lost)), by_object
 
 
 def read_objects(store: Store, keys: Sequence[str]) -> Iterator[bytes | ObjectError]:

@@ -225,7 +225,7 @@ def place_chunks(day: Day, lost: Mapping[int, bytes], batches: Batches) -> Batch
     """Writes parts in chunks into the version folder, without their lost rows."""
     for place, name, data in parts_of(day, batches):
         if place in lost:
-            yield answer(place, _place_again(day, place, data, lost[place]))
+            yield answer(place, _place_again(day, place, day.parts[name].part, data, lost[place]))
         else:
             write_once(day.target.store, day.target.key(name), data)
             yield answer(place, (day.parts[name].part, {}))
@@ -236,7 +236,7 @@ def place_base(day: Day, lost: Mapping[int, bytes], batches: Batches) -> Batches
     for place, value in values_of(batches):
         part: Part = unpacked(value)
         if place in lost:
-            yield answer(place, _place_again(day, place, _read_base(day, part.name), lost[place]))
+            yield answer(place, _place_again(day, place, part, _read_base(day, part.name), lost[place]))
             continue
         assert day.base is not None
         try:
@@ -246,14 +246,14 @@ def place_base(day: Day, lost: Mapping[int, bytes], batches: Batches) -> Batches
         yield answer(place, (part, {}))
 
 
-def _place_again(day: Day, place: int, data: bytes, lost: bytes) -> Placed:
+def _place_again(day: Day, place: int, part: Part, data: bytes, lost: bytes) -> Placed:
     rows = np.flatnonzero(np.unpackbits(np.frombuffer(lost, np.uint8))).tolist()
-    again, by_object = without_rows(data, rows, again_name(place, day.target.version), day.table, day.orc)
+    again, by_object = without_rows(data, part, rows, again_name(place, day.target.version), day.table, day.orc)
     if again is None:
         return None, by_object
-    part, packed_again = again
-    write_once(day.target.store, day.target.key(part.name), packed_again)
-    return part, by_object
+    left, packed_again = again
+    write_once(day.target.store, day.target.key(left.name), packed_again)
+    return left, by_object
 
 
 def write_once(store: Store, key: str, data: bytes) -> None:

@@ -175,6 +175,11 @@ def combine_hashes(hashes: Iterable[str]) -> str:
     return f"{sum(int(h, 16) for h in hashes) % (1 << HASH_BITS):032x}"
 
 
+def subtract_hash(whole: str, taken: str) -> str:
+    """The multiset hash of what is left of `whole` when what `taken` covers is taken out of it."""
+    return f"{(int(whole, 16) - int(taken, 16)) % (1 << HASH_BITS):032x}"
+
+
 def recipe_of(facts: Mapping[str, object]) -> str:
     """A short name for what made a version: equal facts, equal recipe."""
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str)
