@@ -135,6 +135,8 @@ class _Engine(_Section):
     # An array of texts holds less than 2 GiB, and a text may be a whole object but for its brackets.
     max_object_bytes: Annotated[Size, Field(le=1 << 31)] = 1 << 30
     part_bytes: Size = 6 << 20
+    step_objects: Annotated[int, Field(ge=1)] = 50_000
+    step_bytes: Size = 512 << 20
     master: Text | None = "local[*]"
     conf: Annotated[dict[str, str], BeforeValidator(_conf)] = Field(default_factory=dict)
     spark_above: Size | None = None

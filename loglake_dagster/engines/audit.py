@@ -10,7 +10,7 @@ from loglake_dagster.engines.planning import Plan, SourceState, list_source
 from loglake_dagster.engines.runs import read_objects
 from loglake_dagster.errors import AuditError, StoreError
 from loglake_dagster.io.orc import count_rows
-from loglake_dagster.io.versions import VersionFolder
+from loglake_dagster.io.versions import VersionFolder, check_sizes
 from loglake_dagster.kernels.accounting import rows_of_day
 from loglake_dagster.kernels.coverage import Audit, measure_coverage
 from loglake_dagster.kernels.framing import MANY_LISTS
@@ -25,9 +25,7 @@ def audit_readready(
     """Measures coverage against the source as it stands now. AuditError if the written parts or a recount disagree with
     the manifest: then nothing may be published."""
     # Of a version that nothing was added to, every part is the base's.
-    check_parts(folder, manifest, plan.base.manifest if plan.base else None)
-    if manifest.rows != manifest.totals.landed:
-        raise AuditError(f"{folder.location}: parts hold {manifest.rows} rows, {manifest.totals.landed} events landed")
+    check_written(folder, manifest, plan.base.manifest if plan.base else None)
     state = list_source(lake, plan.source, plan.day)
     known = {entry.uri for entry in entries}
     unread = _count_unread(lake, plan, [uri for uri in state.objects if uri not in known], state)
@@ -50,18 +48,20 @@ def check_parts(folder: VersionFolder, manifest: Manifest, base: Manifest | None
     Parts that `base` has too are not opened: they were read back when they were written, nothing in the lake is
     overwritten, and a carried part is the same file under a second name, or the server's copy of it. What can go wrong
     with it since then, that it is gone or cut off, its listed size tells; so that the check costs what is new."""
-    carried = {part.name: part for part in base.parts} if base else {}
-    _folders, listed = folder.store.list_level(f"{folder.folder}/")
-    sizes = {one.key.rpartition("/")[2]: one.size for one in listed}
+    old = {part.name: part for part in base.parts} if base else {}
+    carried = {part.name: part for part in manifest.parts if part == old.get(part.name)}
     for part in manifest.parts:
-        if part != carried.get(part.name):
+        if part.name not in carried:
             _check_footer(folder, part)
-        elif part.name not in sizes:
-            raise AuditError(f"{folder.location}{part.name}: carried over, but not there")
-        elif sizes[part.name] != part.bytes:
-            raise AuditError(
-                f"{folder.location}{part.name}: carried over, expected {part.bytes} bytes, got {sizes[part.name]}"
-            )
+    if carried:
+        check_sizes(folder, carried.values())
+
+
+def check_written(folder: VersionFolder, manifest: Manifest, base: Manifest | None) -> None:
+    """check_parts, and that the rows are those that the accounts say landed."""
+    check_parts(folder, manifest, base)
+    if manifest.rows != manifest.totals.landed:
+        raise AuditError(f"{folder.location}: parts hold {manifest.rows} rows, {manifest.totals.landed} events landed")
 
 
 def _check_footer(folder: VersionFolder, part: Part) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loglake_dagster.catalog import Catalog, PublishedVersion
 from loglake_dagster.catalog.sqlite import SqliteCatalog
@@ -60,6 +60,10 @@ class Lake:
     def new_version(self, table: str, day: dt.date) -> VersionFolder:
         """The folder of a version that does not exist yet."""
         return VersionFolder(self.store, table, day, version_name(self.now(), secrets.token_hex(4)))
+
+    def new_step(self, table: str, day: dt.date, after: str) -> VersionFolder:
+        """The folder of a step that does not exist yet, of a run that set out from the version `after`."""
+        return replace(self.new_version(table, day), after=after)
 
     def published(self, table: str, day: dt.date, with_accounts: bool = True) -> BaseVersion | None:
         """The published version of a day with its manifest and, unless nobody asks for them, its accounts."""

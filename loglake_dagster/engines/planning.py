@@ -11,6 +11,7 @@ from loglake_dagster.catalog import LateObject
 from loglake_dagster.engines import BaseVersion, FeedAccess, PlannedObject
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.runs import read_objects
+from loglake_dagster.engines.steps import kept_steps
 from loglake_dagster.errors import AuditError
 from loglake_dagster.io.store import Store
 from loglake_dagster.lake.manifest import ObjectEntry, recipe_of
@@ -35,7 +36,8 @@ class SourceState:
 class Plan:
     """`unread` are the objects to read. `base` is what is added to: None for a day that is built whole, because it is
     the first time or because transform, columns or controls are others now. `published` is the version that readers
-    see while this runs; publishing expects it to be still that one."""
+    see while this runs; publishing expects it to be still that one. `extends` names the published version, if its rows
+    are in what comes out; then `base` is that version, or a step that added to it."""
 
     source: Source
     day: dt.date
@@ -45,11 +47,12 @@ class Plan:
     unread: list[PlannedObject]
     base: BaseVersion | None
     published: BaseVersion | None
+    extends: str | None
 
     @property
     def is_settled(self) -> bool:
         """True when the published version already accounts for all that the source holds."""
-        return self.base is not None and not self.unread
+        return self.base is not None and self.base is self.published and not self.unread
 
 
 def delivery_window(lake: Lake, source: Source, day: dt.date) -> DeliveryWindow:
@@ -93,18 +96,20 @@ def plan_readready(lake: Lake, source: Source, day: dt.date) -> Plan:
     recipe = _recipe(lake, source)
     state = list_source(lake, source, day)
     published = lake.published(source.readready_name, day)
-    base = published if published is not None and _can_extend(published, recipe, state) else None
-    if base is None:
-        if published is not None:
-            stores = {feed.name: lake.feed_store(feed) for feed in lake.settings.feeds}
-            _keep_outside(lake, source, day, published, state, stores)
-            _refuse_loss(lake, source, day, published, state, feeds, stores)
-        return Plan(source, day, recipe, feeds, state, list(state.objects.values()), None, published)
-    known = {entry.uri: entry for entry in base.entries}
+    extended = published if published is not None and _can_extend(published, recipe, state) else None
+    if published is not None and extended is None:
+        stores = {feed.name: lake.feed_store(feed) for feed in lake.settings.feeds}
+        _keep_outside(lake, source, day, published, state, stores)
+    extends = extended.manifest.version if extended else None
+    steps = kept_steps(lake, source.readready_name, day, published, extends)
+    base = next((step for step in steps if _can_extend(step, recipe, state)), extended)
+    if published is not None and extended is None:
+        _refuse_loss(lake, source, day, published, state, feeds, stores, base)
+    known = {entry.uri: entry for entry in (base.entries if base else ())}
     unread = [one for uri, one in state.objects.items() if uri not in known]
     retried = [one for uri, one in state.objects.items() if uri in known and known[uri].state == "unreadable"]
     unread += [one for one in retried if _is_readable(lake, source, feeds[one.entry.feed], one)]
-    return Plan(source, day, recipe, feeds, state, unread, base, published)
+    return Plan(source, day, recipe, feeds, state, unread, base, published, extends)
 
 
 def _recipe(lake: Lake, source: Source) -> str:
@@ -158,13 +163,15 @@ def _refuse_loss(
     state: SourceState,
     feeds: Mapping[str, FeedAccess],
     stores: Mapping[str, Store],
+    step: BaseVersion | None,
 ) -> None:
     """A day is built whole from what the source still has; where objects have expired there, or a feed was taken out of
-    the settings, that would lose rows. What a control denies is meant to go."""
+    the settings, that would lose rows. What a control denies is meant to go; what a step has read is not lost."""
     window, denied = delivery_window(lake, source, day), {entry.uri for entry in state.late_refused}
+    held = {entry.uri for entry in (step.entries if step else ()) if entry.state != "unreadable"}
     gone = []
     for entry in published.entries:
-        if not entry.landed or entry.uri in denied:
+        if not entry.landed or entry.uri in denied or entry.uri in held:
             continue
         planned, key = state.objects.get(entry.uri), _key_of(stores, entry)
         if planned is not None:

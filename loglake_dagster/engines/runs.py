@@ -75,7 +75,7 @@ def cut_runs(job: ReadreadyJob, part_bytes: int, max_object_bytes: int) -> list[
     runs: list[Run] = []
     batch: list[PlannedObject] = []
     size = 0
-    for one in [*sorted(job.objects, key=_key_order), None]:
+    for one in [*sorted(job.objects, key=key_order), None]:
         is_full = bool(batch) and (one is None or size + one.entry.size > part_bytes)
         if batch and (is_full or one is None or one.entry.feed != batch[0].entry.feed):
             name = f"part-{len(runs):05d}-{job.target.version}.orc"
@@ -88,7 +88,8 @@ def cut_runs(job: ReadreadyJob, part_bytes: int, max_object_bytes: int) -> list[
     return runs
 
 
-def _key_order(one: PlannedObject) -> tuple[Any, ...]:
+def key_order(one: PlannedObject) -> tuple[Any, ...]:
+    """The order in which copies of an event nearly always lie side by side."""
     entry = one.entry
     return entry.feed, entry.account or "", entry.region or "", entry.rank
 

@@ -4,7 +4,10 @@ part-*.orc                    data; all that a reader's engine sees, names with 
 _manifest/manifest.json       what the version is (lake/manifest.py)
 _manifest/objects.parquet     one row a source object: the accounting
 _manifest/audit.json          what the audit came to, once it ended, passed or not (kernels/coverage.py)
+_identities/part-*.parquet    an aid for the next run (identity_files.py)
 _rejects/rejects-*.jsonl      records that could not be rows, verbatim, one a line
+
+A step that a run has finished looks the same, in `.steps/<table>/eventday=D/after=<version>/v=<step>/`.
 """
 
 from __future__ import annotations
@@ -21,13 +24,16 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loglake_dagster.errors import StoreError
+from loglake_dagster.errors import AuditError, StoreError
 from loglake_dagster.io.store import Store
 from loglake_dagster.kernels.coverage import Audit
-from loglake_dagster.lake.manifest import Manifest, ObjectEntry
+from loglake_dagster.lake.manifest import Manifest, ObjectEntry, Part
 from loglake_dagster.lake.partition import day_folder, version_folder
 from loglake_dagster.lake.source import Reject
 
+STEPS = ".steps"
+# What steps come after while no version of a day is published.
+NOTHING = "none"
 MANIFEST = "_manifest/manifest.json"
 OBJECTS = "_manifest/objects.parquet"
 AUDIT = "_manifest/audit.json"
@@ -54,17 +60,21 @@ OBJECT_SCHEMA = pa.schema(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class VersionFolder:
-    """One version's folder in the lake's store."""
+    """One version's folder in the lake's store. `after` is None for a version; for a step that a run keeps it is the
+    version that was published when the run set out, or NOTHING."""
 
     store: Store
     table: str
     day: dt.date
     version: str
+    after: str | None = None
 
     @property
     def folder(self) -> str:
         """Key of the folder, no slash at the end."""
-        return version_folder(self.table, self.day, self.version)
+        if self.after is None:
+            return version_folder(self.table, self.day, self.version)
+        return f"{steps_folder(self.table, self.day)}/after={self.after}/v={self.version}"
 
     @property
     def location(self) -> str:
@@ -120,6 +130,31 @@ class VersionFolder:
         record."""
         lines = (line for name in names for line in self.store.read(self.key(name)).splitlines())
         return [json.loads(line) for line in itertools.islice(lines, limit)]
+
+
+def steps_folder(table: str, day: dt.date) -> str:
+    """Key of the folder that holds the steps of a day, no slash at the end."""
+    return f"{STEPS}/{day_folder(table, day)}"
+
+
+def step_folders(store: Store, table: str, day: dt.date, after: str) -> list[VersionFolder]:
+    """The steps that were kept since a version was published, oldest first: finished or not."""
+    folders, _objects = store.list_level(f"{steps_folder(table, day)}/after={after}/")
+    names = sorted(folder.rstrip("/").rpartition("/v=")[2] for folder in folders)
+    return [VersionFolder(store, table, day, name, after) for name in names]
+
+
+def check_sizes(folder: VersionFolder, parts: Iterable[Part]) -> None:
+    """AuditError if a part is not there, or not as large as it was when it was written. No part is opened."""
+    _folders, listed = folder.store.list_level(f"{folder.folder}/")
+    sizes = {one.key.rpartition("/")[2]: one.size for one in listed}
+    for part in parts:
+        if part.name not in sizes:
+            raise AuditError(f"{folder.location}{part.name}: carried over, but not there")
+        if sizes[part.name] != part.bytes:
+            raise AuditError(
+                f"{folder.location}{part.name}: carried over, expected {part.bytes} bytes, got {sizes[part.name]}"
+            )
 
 
 def version_folders(store: Store, table: str, day: dt.date) -> list[VersionFolder]:

@@ -51,15 +51,18 @@ class Quality:
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """`workers` 0 means all cores; `memory_limit` in bytes bounds the joins; `max_object_bytes` what one object may
-    inflate to; `part_bytes` how many source bytes make one data file. For Spark alone: `master`, None for the one that
-    spark-submit names; `conf`, its own settings; `spark_above`, the source bytes of a day that are left to one machine,
-    None for none."""
+    inflate to; `part_bytes` how many source bytes make one data file; `step_objects` and `step_bytes` how much of a
+    backlog the embedded engine takes at once before it keeps what it has. For Spark alone: `master`, None for the one
+    that spark-submit names; `conf`, its own settings; `spark_above`, the source bytes of a day that are left to one
+    machine, None for none."""
 
     type: Literal["embedded", "spark"] = "embedded"
     workers: int = 0
     memory_limit: int = 1 << 30
     max_object_bytes: int = 1 << 30
     part_bytes: int = 6 << 20
+    step_objects: int = 50_000
+    step_bytes: int = 512 << 20
     master: str | None = "local[*]"
     conf: Mapping[str, str] = field(default_factory=dict)
     spark_above: int | None = None

@@ -2,6 +2,7 @@
 
     python -m loglake_dagster_tests.engines.one_run FOLDER LAKE
     python -m loglake_dagster_tests.engines.one_run FOLDER LAKE kill STEP N     kills itself before the n-th such step
+                                                                (of a run in steps of OBJECTS, if they are given too)
     python -m loglake_dagster_tests.engines.one_run FOLDER LAKE meet MEETING    waits with its result for MEETING/go
 
 Prints `done`, whether there is something new and the version; or the error's name and message.
@@ -108,7 +109,10 @@ def main(folder: str, name: str, role: str = "", *details: str) -> None:
     death = Death(details[0], int(details[1])) if role == "kill" else Death("", 0)
     # After the parts are placed there are no workers, and whether there were any makes no difference.
     workers = 2 if not role or death.step in ("run", "part") else 1
-    lake = made_lake(Path(folder), name, engine=EngineSettings(workers=workers, part_bytes=2_000))
+    engine = EngineSettings(workers=workers, part_bytes=2_000)
+    if len(details) > 2:
+        engine = replace(engine, step_objects=int(details[2]))
+    lake = made_lake(Path(folder), name, engine=engine)
     if role == "meet":
         lake = interrupted(lake, meet_at(Path(details[0])))
     materialize(mortal(lake, death), death)
