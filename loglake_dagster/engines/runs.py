@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from loglake_dagster.engines import FeedAccess, PlannedObject, ReadreadyJob
 from loglake_dagster.errors import ObjectError, StoreError
-from loglake_dagster.io.orc import bounds_of, pack_part, read_part
+from loglake_dagster.io.orc import bounds_of, pack_part, read_part, stripes_of
 from loglake_dagster.io.store import LocalStore, Store
 from loglake_dagster.kernels.accounting import rejects_of_day, rows_of_day
 from loglake_dagster.kernels.arrow import cut_rows
@@ -133,8 +133,15 @@ def decode_run(run: Run) -> tuple[pa.Table, list[ObjectEntry], list[tuple[str, R
 def pack(name: str, rows: pa.Table, table: Table, orc: OrcSettings, content: str | None = None) -> tuple[Part, bytes]:
     """A data file of the rows, and its facts; `content` is their content hash, if it is known."""
     packed = pack_part(rows, table, orc)
-    hashed = content_hash(rows) if content is None else content
-    return Part(name=name, rows=rows.num_rows, bytes=len(packed), content_hash=hashed, bounds=bounds_of(rows)), packed
+    part = Part(
+        name=name,
+        rows=rows.num_rows,
+        bytes=len(packed),
+        content_hash=content_hash(rows) if content is None else content,
+        bounds=bounds_of(rows),
+        stripes=stripes_of(packed, rows),
+    )
+    return part, packed
 
 
 def write_scratch(path: Path, rows: pa.Table, table: Table, orc: OrcSettings, content: str | None = None) -> Part:

@@ -84,15 +84,28 @@ class ObjectEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stripe:
+    """A stretch of a part's rows that can be read alone. `bounds` are the smallest and largest value of the columns
+    that readers search by, None where all rows are null; of a column that is not named nothing is known. `full` are
+    those of them that are null in no row."""
+
+    rows: int
+    bounds: Mapping[str, tuple[str, str] | None] = field(default_factory=dict)
+    full: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """One data file of a version. `content_hash` covers every value of every row, whatever their order; `bounds` are
-    the smallest and largest value of the columns that readers search by."""
+    the smallest and largest value of the columns that readers search by. Parts of earlier releases do not name their
+    `stripes`."""
 
     name: str
     rows: int
     bytes: int
     content_hash: str
     bounds: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    stripes: tuple[Stripe, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
