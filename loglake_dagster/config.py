@@ -152,7 +152,13 @@ class _Quality(_Section):
 
 
 class _Orc(_Section):
-    compression: Literal["zlib", "zstd"] = "zlib"
+    compression: Literal["zlib", "zlib_small", "zstd"] = "zlib"
+
+
+class _Columns(_Section):
+    """A field for each source that has a lean set."""
+
+    cloudtrail: Literal["all", "lean"] = "all"
 
 
 class _S3(_Section):
@@ -174,6 +180,7 @@ class _File(_Section):
     quality: _Quality = _Quality()
     partitions: _Partitions = _Partitions()
     orc: _Orc = _Orc()
+    columns: _Columns = _Columns()
     s3: _S3 = _S3()
 
 
@@ -287,6 +294,7 @@ def _settings(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -
         quality=Quality(**parsed.quality.model_dump()),
         engine=_engine(path, parsed.engine, lines),
         orc=OrcSettings(**parsed.orc.model_dump()),
+        lean=frozenset(name for name, columns in parsed.columns if columns == "lean"),
         s3=S3Settings(**parsed.s3.model_dump()),
         start=parsed.partitions.start,
     )

@@ -14,7 +14,7 @@ from loglake_dagster.sources import SOURCES
 PROJECT = Path(__file__).resolve().parents[1]
 SOUND = "lake: ./lake\nfeeds:\n- {source: cloudtrail, uri: ./landing}\n"
 SOURCE_NAMES = " or ".join(", ".join(repr(source.name) for source in SOURCES).rsplit(", ", 1))
-SECTIONS = "lake, catalog, engine, feeds, controls, quality, partitions, orc, s3"
+SECTIONS = "lake, catalog, engine, feeds, controls, quality, partitions, orc, columns, s3"
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_a_file_that_is_none(file, text, message):
         # one of a few
         ("engine: {type: flink}", "4: engine.type: expected 'embedded' or 'spark', got 'flink'"),
         ("catalog: {type: glue}", "4: catalog.type: expected 'sqlite', got 'glue'"),
-        ("orc: {compression: gzip}", "4: orc.compression: expected 'zlib' or 'zstd', got 'gzip'"),
+        ("orc: {compression: gzip}", "4: orc.compression: expected 'zlib', 'zlib_small' or 'zstd', got 'gzip'"),
         # text, lists
         ("s3: {region: 5}", "4: s3.region: expected text, got 5 (int); put it in quotes"),
         ("controls: {accounts: {deny: [123456789012]}}",

@@ -16,6 +16,7 @@ from loglake_dagster.io.store import LocalStore, Store, open_store
 from loglake_dagster.io.versions import VersionFolder
 from loglake_dagster.lake.manifest import Manifest
 from loglake_dagster.lake.partition import UTC, version_name
+from loglake_dagster.lake.schema import Table
 from loglake_dagster.lake.settings import Feed, Settings
 from loglake_dagster.lake.source import Source, Wanted
 
@@ -56,6 +57,10 @@ class Lake:
                 uri=feed.uri,
             )
         return listing
+
+    def stored_table(self, source: Source) -> Table:
+        """The source's table with the columns that the settings have parts written with; of others readers get null."""
+        return source.stored_table(source.name in self.settings.lean)
 
     def new_version(self, table: str, day: dt.date) -> VersionFolder:
         """The folder of a version that does not exist yet."""

@@ -118,7 +118,7 @@ def _recipe(lake: Lake, source: Source) -> str:
     facts: dict[str, object] = {
         "source": source.name,
         "version": source.version,
-        "columns": source.table.column_names,
+        "columns": lake.stored_table(source).column_names,
         "controls": settings.controls.as_facts(),
         "log_groups": {feed.name: dict(feed.log_groups) for feed in feeds},
         "max_object_bytes": settings.engine.max_object_bytes,

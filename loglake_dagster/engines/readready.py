@@ -162,7 +162,7 @@ def _write(
     """What the engine wrote of a plan, its manifest not yet."""
     job = ReadreadyJob(
         source=plan.source.name,
-        table=plan.source.table,
+        table=lake.stored_table(plan.source),
         day=plan.day,
         target=folder,
         objects=plan.unread,

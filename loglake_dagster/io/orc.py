@@ -25,7 +25,7 @@ DICTIONARY_THRESHOLD = 0.8
 # Rows are sorted by what readers search by: of small stripes a question reads few (adr/0015).
 STRIPE_BYTES = 256 << 10
 # A filter of ids is made for this many rows, also of a stripe that has fewer.
-ROW_GROUP = 5000
+ROW_GROUP = 3000
 COMPRESSION_BLOCK_BYTES = 256 << 10
 # What pyarrow raises for a damaged file: a footer that is cut off is an OSError there.
 _UNREADABLE = (pa.ArrowException, OSError)
@@ -37,11 +37,13 @@ _BOUNDED = ("eventname", "recipientaccountid", "owner", "loggroup", "sessionid",
 def pack_part(rows: pa.Table, table: Table, settings: OrcSettings) -> bytes:
     """An ORC file of the rows, which have the table's columns in its order."""
     names = table.column_names
+    codec, _, effort = settings.compression.partition("_")
     sink = pa.BufferOutputStream()
     orc.write_table(
         rows,
         sink,
-        compression=settings.compression,
+        compression=codec,
+        compression_strategy="compression" if effort else "speed",
         compression_block_size=COMPRESSION_BLOCK_BYTES,
         stripe_size=STRIPE_BYTES,
         row_index_stride=ROW_GROUP,

@@ -70,14 +70,15 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class OrcSettings:
-    """How data files are packed."""
+    """How data files are packed. `zlib_small` is zlib that takes its time: smaller, twice the CPU of packing."""
 
-    compression: Literal["zlib", "zstd"] = "zlib"
+    compression: Literal["zlib", "zlib_small", "zstd"] = "zlib"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that loglake.yaml says, defaults filled in, paths absolute. `file` is where it stands."""
+    """Everything that loglake.yaml says, defaults filled in, paths absolute. `file` is where it stands; `lean` the
+    sources whose parts leave out columns."""
 
     file: Path
     lake: str
@@ -87,6 +88,7 @@ class Settings:
     quality: Quality = field(default_factory=Quality)
     engine: EngineSettings = field(default_factory=EngineSettings)
     orc: OrcSettings = field(default_factory=OrcSettings)
+    lean: frozenset[str] = frozenset()
     s3: S3Settings = field(default_factory=S3Settings)
     start: dt.date = dt.date(2023, 1, 1)
 

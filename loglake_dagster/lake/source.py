@@ -190,9 +190,10 @@ class Source:
     `complete` then adds to its rows (a pyarrow.Table) the columns that only the objects' entries tell, None for most.
     `is_placed_by_feed` says that neither keys nor records name account and region: a feed's settings may.
     `lead` is how long before midnight an object can be named that holds events after it. `log_group_roles` are the
-    roles that a feed of this source may give to CloudWatch log groups; none for most. `raw_format` is None where no
-    reader of Athena's knows the raw files. `version` goes up whenever the same bytes would give other rows: published
-    days are then rebuilt whole.
+    roles that a feed of this source may give to CloudWatch log groups; none for most. `lean_without` are the columns
+    that the settings may leave out, all together: dear ones that nothing is searched or joined by. `raw_format` is
+    None where no reader of Athena's knows the raw files. `version` goes up whenever the same bytes would give other
+    rows: published days are then rebuilt whole.
     """
 
     name: str
@@ -214,6 +215,7 @@ class Source:
     rebuild: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     log_group_roles: tuple[str, ...] = ()
     raw_format: RawFormat | None = None
+    lean_without: frozenset[str] = frozenset()
 
     def decode_delivered(
         self, objects: Iterable[bytes | ObjectError], entries: Sequence[ObjectEntry], wanted: Wanted, limit_bytes: int
@@ -223,6 +225,12 @@ class Source:
         if self.complete is not None:
             decoded.rows = self.complete(decoded.rows, entries)
         return decoded
+
+    def stored_table(self, is_lean: bool) -> Table:
+        """The table with the columns that parts are written with."""
+        return (
+            self.table.with_columns(frozenset(self.table.column_names) - self.lean_without) if is_lean else self.table
+        )
 
     @property
     def raw_name(self) -> str:
