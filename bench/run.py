@@ -34,7 +34,9 @@ import psutil
 
 from bench.ours import OURS
 from bench.peers import PEERS
+from bench.size import PACKINGS, packed, real_files
 from bench.workload import WorkloadOptions, make_workload
+from loglake_dagster.sources.cloudtrail import SOURCE
 
 HERE = pathlib.Path(__file__).parent
 SEED, TINY = "seed", "tiny"
@@ -80,6 +82,8 @@ TARGETS = (
     Target("day (zstd) : DuckDB to Parquet", (SEED, "day zstd"), (SEED, "duckdb day"), 6.5),
     Target("decode of tiny files : of larger ones", (TINY, "decode"), (SEED, "decode"), 0.5),
     Target("objects listed and planned a second", (TINY, "plan"), None, 15_000, "objects_per_s"),
+    Target("query of the table : of the raw files by DuckDB", (SEED, "query"), (SEED, "duckdb needle"), 100),
+    Target("queries of an open table a second", (SEED, "query"), None, 20, "asked_per_s"),
     Target("whole run : run of 1 % new objects", (SEED, "increment"), None, 20, "times_cheaper"),
 )
 
@@ -109,6 +113,8 @@ def measure(module: str, name: str, workload: pathlib.Path) -> dict[str, Any]:
     done: dict[str, Any] = json.loads(out.splitlines()[-1])
     done["peak_bytes"] = peak.stop()
     done["rate"] = done["events"] / done["seconds"]
+    if "open_seconds" in done:
+        done["asked_per_s"] = 1 / done["seconds"]
     if "share_of_whole" in done:
         done["times_cheaper"] = 1 / done["share_of_whole"]
     return done
@@ -185,11 +191,31 @@ def _five_accounts(report: Report) -> str:
 
 
 def _query(report: Report) -> str:
-    asked, raw = report.median((SEED, "query"), "seconds"), report.median((SEED, "duckdb needle"), "seconds")
-    if asked is None or raw is None:
+    raw = report.median((SEED, "duckdb needle"), "seconds")
+    names = ("seconds", "open_seconds", "stripes", "read_rows", "all_rows")
+    asked, opened, stripes, read, all_rows = (report.median((SEED, "query"), name) for name in names)
+    if asked is None or opened is None or raw is None:
         return ""
-    times = f"{raw / asked:,.0f} times faster than of the raw files by DuckDB"
-    return f"\nThe needle asked of the table: {asked:.3f} s, {times}.\n"
+    return (
+        f"\nThe needle asked of the open table by a process that has asked nothing yet: {asked:.3f} s, and {opened:.3f}"
+        f" s to open the tables. It reads {stripes or 0:,.0f} stripes, {read or 0:,.0f} of {all_rows or 0:,.0f} rows."
+        " Of the raw files, in the fastest way that DuckDB has, it is the measurement `duckdb needle`.\n"
+    )
+
+
+def _sizes() -> str:
+    """Bytes an event on the real files of the sample, in each packing."""
+    hour = real_files()
+    lines = [
+        f"\nBytes an event of {hour.events:,} real ones ({hour.gzip_bytes / hour.events:.1f} in gzip; two random ids"
+        " alone take 37), everything in a part counted (`python -m bench.size`):\n",
+        "| packing | all columns | lean |",
+        "|---|---|---|",
+    ]
+    for settings in PACKINGS:
+        sizes = (packed(hour, settings, SOURCE.stored_table(is_lean)).bytes / hour.events for is_lean in (False, True))
+        lines.append(f"| {settings.compression} | {' | '.join(f'{size:.1f}' for size in sizes)} |")
+    return "\n".join(lines) + "\n"
 
 
 def header(rounds: int, workloads: Mapping[str, Mapping[str, Any]]) -> str:
@@ -259,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 words = f"{done['seconds']:.2f} s, {done['rate']:,.0f} events/s"
                 print(f"{time.strftime('%T')} {number + 1} {workload} {name}: {words}", flush=True)
         facts = {name: one for name, (_path, one) in made.items()}
-        text = tables(report, facts) + "\n" + _five_accounts(report) + _query(report)
+        text = tables(report, facts) + "\n" + _five_accounts(report) + _query(report) + _sizes()
         print(f"\n{text}")
         if not given.only:
             (HERE / "RESULTS.md").write_text(header(given.rounds, facts) + text, encoding="utf-8")

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
+from pyarrow import acero
 
 from loglake_dagster.catalog import PublishedVersion
 from loglake_dagster.engines.lake import Lake
@@ -51,12 +52,13 @@ class Reads:
 @dataclass(frozen=True, slots=True)
 class Question:
     """Rows that are wanted, and the columns of them that are. `tested` are those that the filter looks at; `ids` the
-    values of which a lookup column must have one."""
+    values of which a lookup column must have one; `guarantees` those made so far, by what they say."""
 
     names: Sequence[str]
     wanted: ds.Expression | None
     tested: Sequence[str]
     ids: Mapping[str, Sequence[str]]
+    guarantees: dict[tuple[Any, ...], ds.Expression] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +153,15 @@ class PublishedTable(ds.FileSystemDataset):  # type: ignore[misc]
     def _guarantee(
         self, day: dt.date, bounds: Mapping[str, Any], full: Sequence[str], question: Question
     ) -> ds.Expression:
-        is_day = ds.field(EVENT_DAY.name) == pa.scalar(day)
-        known = guarantee_of(bounds, self.schema, question.tested, full)
-        return is_day if known is None else is_day & known
+        """What holds for all rows of a stretch. Many have the same bounds, and making an expression takes longer than
+        judging it."""
+        names = [name for name in question.tested if name in bounds]
+        key = (day, *((name, bounds[name], name in full) for name in names))
+        if key not in question.guarantees:
+            is_day = ds.field(EVENT_DAY.name) == pa.scalar(day)
+            known = guarantee_of(bounds, self.schema, names, full)
+            question.guarantees[key] = is_day if known is None else is_day & known
+        return question.guarantees[key]
 
     def _batches(self, question: Question, plan: Sequence[StripesOfPart]) -> Iterator[pa.RecordBatch]:
         """Parts are read side by side, a few ahead of the one whose rows are taken; rows come in the plan's order. A
@@ -206,7 +214,7 @@ class PublishedTable(ds.FileSystemDataset):  # type: ignore[misc]
             return rows, rows.num_rows
         tested = self._columns(file, stripe, day, question.tested)
         count = tested.num_rows
-        found = tested.append_column(_ROW, pa.array(np.arange(count, dtype=np.int64))).filter(question.wanted)
+        found = _filtered(tested.append_column(_ROW, pa.array(np.arange(count, dtype=np.int64))), question.wanted)
         if not found.num_rows:
             return None, count
         others = [name for name in question.names if name not in question.tested]
@@ -239,6 +247,12 @@ class Reading:
     def to_reader(self) -> pa.RecordBatchReader:
         """The rows, once."""
         return pa.RecordBatchReader.from_batches(self.projected_schema, self.batches)
+
+
+def _filtered(rows: pa.Table, wanted: ds.Expression) -> pa.Table:
+    """Table.filter on this thread alone: a stripe is too small to share."""
+    source = acero.Declaration("table_source", acero.TableSourceNodeOptions(rows))
+    return acero.Declaration("filter", acero.FilterNodeOptions(wanted), [source]).to_table(use_threads=False)
 
 
 def _rows_of(part: Part, stripes: Sequence[int] | None) -> int:

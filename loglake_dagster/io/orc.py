@@ -22,7 +22,7 @@ from loglake_dagster.lake.schema import Table
 from loglake_dagster.lake.settings import OrcSettings
 
 DICTIONARY_THRESHOLD = 0.8
-# Rows are sorted by what readers search by: of small stripes a question reads few (adr/0015).
+# Rows are sorted by what readers search by: of small stripes a question reads few (adr/0016).
 STRIPE_BYTES = 256 << 10
 # A filter of ids is made for this many rows, also of a stripe that has fewer.
 ROW_GROUP = 3000

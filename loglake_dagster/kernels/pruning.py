@@ -41,15 +41,18 @@ def places_of(guarantees: Sequence[ds.Expression], schema: pa.Schema, wanted: ds
 
 def columns_of(wanted: ds.Expression | None, schema: pa.Schema) -> list[str]:
     """The columns that a filter looks at: those without which it cannot be bound."""
-    return [] if wanted is None else [name for name in schema.names if not _binds(wanted, schema, name)]
+    return [] if wanted is None else _looked_at(wanted, schema, schema.names)
 
 
-def _binds(wanted: ds.Expression, schema: pa.Schema, without: str) -> bool:
+def _looked_at(wanted: ds.Expression, schema: pa.Schema, names: list[str]) -> list[str]:
     try:
-        places_of([], schema.remove(schema.get_field_index(without)), wanted)
+        places_of([], pa.schema([field for field in schema if field.name not in names]), wanted)
     except pa.ArrowInvalid:
-        return False
-    return True
+        half = len(names) // 2
+        if not half:
+            return names
+        return _looked_at(wanted, schema, names[:half]) + _looked_at(wanted, schema, names[half:])
+    return []
 
 
 def guarantee_of(
