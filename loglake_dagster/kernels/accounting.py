@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loglake_dagster.errors import AuditError
-from loglake_dagster.kernels.arrow import arrow_schema, taken
+from loglake_dagster.kernels.arrow import arrow_schema, combined, taken
 from loglake_dagster.kernels.hashing import identity_hashes, repeated
 from loglake_dagster.lake.manifest import ObjectEntry
 from loglake_dagster.lake.schema import SOURCE_OBJECT, Table
@@ -50,7 +50,8 @@ def rows_of_day(
     _add_times(entries, places, times)
     is_other = days != (day - _EPOCH.date()).days
     _add_other_days(entries, places[is_other], days[is_other])
-    _add_accounts(entries, day_places, taken(rows[source.account_column], pa.array(of_day)))
+    if any(entry.account is None for entry in entries):
+        _add_accounts(entries, day_places, taken(rows[source.account_column], pa.array(of_day)))
     _add_lateness(entries, day_places, times[of_day])
     for entry in entries:
         if not entry.is_balanced:
@@ -59,11 +60,16 @@ def rows_of_day(
 
 
 def _repeats(identities: pa.Table, identity: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which rows have the identity of an earlier row."""
-    hashes, has_identity = identity_hashes(identities, identity)
+    """Which rows have the identity of an earlier row. The first column, an id, tells most of them apart: the others are
+    looked at where two rows share theirs."""
+    ids = pc.fill_null(combined(identities[identity[0]]).dictionary_encode().indices, -1).to_numpy() + 1
+    shared = np.bincount(ids, minlength=1) > 1
+    shared[0] = False
+    rows = np.flatnonzero(shared[ids])
+    hashes, has_identity = identity_hashes(identities.take(pa.array(rows)), identity)
     is_repeat = np.zeros(identities.num_rows, bool)
-    with_identity = np.flatnonzero(has_identity)
-    is_repeat[with_identity] = repeated(hashes[with_identity])
+    rows = rows[has_identity]
+    is_repeat[rows] = repeated(hashes[has_identity])
     return is_repeat
 
 
@@ -151,9 +157,7 @@ def _add_lateness(entries: Sequence[ObjectEntry], places: _Counts, times: _Count
 
 def _add_accounts(entries: Sequence[ObjectEntry], places: _Counts, accounts: pa.Array) -> None:
     """Landed and duplicate events by account, for objects whose key names none."""
-    unnamed = np.fromiter((entry.account is None for entry in entries), bool, len(entries))
-    if not unnamed.any():
-        return
+    unnamed = [entry.account is None for entry in entries]
     counted = (
         pa.table({"place": places, "account": accounts}).group_by(["place", "account"]).aggregate([([], "count_all")])
     )
