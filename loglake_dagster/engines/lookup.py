@@ -1,6 +1,6 @@
 """Which copy of an event wins: the rows of a run against each other, and against the parts of the version added to.
 
-Of those parts, only identities that a new row may share are read at all: identity files say which (adr/0015).
+Of those parts, only identities that a new row may share are read at all: identity files say which (adr/0017).
 """
 
 from __future__ import annotations

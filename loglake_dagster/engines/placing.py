@@ -1,5 +1,5 @@
 """Parts on their way into a version folder: carried over, placed as they were written, written again without rows
-that lost to another copy, or merged where many small ones have gathered (adr/0015)."""
+that lost to another copy, or merged where many small ones have gathered (adr/0017)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounded steps: a backlog is worked off piece by piece, and each finished piece is kept (adr/0016).
+"""Bounded steps: a backlog is worked off piece by piece, and each finished piece is kept (adr/0018).
 
 A step is a version folder that nobody publishes, in a place of its own: the day as far as it has come. The next one
 adds to it as a run adds to a published version. Only what the last one wrote is audited as a whole and published, so
@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from loglake_dagster.engines import BaseVersion, PlannedObject
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.runs import key_order
 from loglake_dagster.errors import AuditError, PublishConflict, StoreError
 from loglake_dagster.io.store import LocalStore
-from loglake_dagster.io.versions import NOTHING, check_sizes, step_folders, steps_folder
+from loglake_dagster.io.versions import NOTHING, VersionFolder, check_sizes, step_folders, steps_folder
+from loglake_dagster.lake.manifest import Manifest
 from loglake_dagster.lake.settings import EngineSettings
+
+T = TypeVar("T")
 
 
 def after_of(published: BaseVersion | None) -> str:
@@ -49,19 +53,32 @@ def kept_steps(
     nothing; those that have come furthest first."""
     found = []
     for folder in step_folders(lake.store, table, day, after_of(published)):
-        try:
-            manifest = folder.read_manifest()
-            check_sizes(folder, manifest.parts)
-        except AuditError:
-            continue
-        except StoreError as error:
-            if error.retryable:
-                raise
-            continue  # not finished, or damaged: what it held is read again
-        if manifest.base == extends:
+        manifest = _read(folder, VersionFolder.read_manifest)
+        if manifest is not None and manifest.base == extends:
             found.append((manifest.totals.objects, manifest.version, folder, manifest))
     for _objects, _version, folder, manifest in sorted(found, key=lambda one: one[:2], reverse=True):
-        yield BaseVersion(folder, manifest, folder.read_objects())
+        entries = _read(folder, VersionFolder.read_objects)
+        if entries is not None and _has_parts(folder, manifest):
+            yield BaseVersion(folder, manifest, entries)
+
+
+def _read(folder: VersionFolder, read: Callable[[VersionFolder], T]) -> T | None:
+    """What is read of a step; None if it was not finished, is damaged, or was removed meanwhile: what it held is then
+    read again."""
+    try:
+        return read(folder)
+    except StoreError as error:
+        if error.retryable:
+            raise
+        return None
+
+
+def _has_parts(folder: VersionFolder, manifest: Manifest) -> bool:
+    try:
+        check_sizes(folder, manifest.parts)
+    except AuditError:
+        return False
+    return True
 
 
 def refuse_if_overtaken(lake: Lake, table: str, day: dt.date, published: BaseVersion | None) -> None:

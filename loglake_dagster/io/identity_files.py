@@ -3,7 +3,7 @@
 It holds the first 40 bits of the hash of each of the part's identities, sorted, in some 3 bytes a row. It is only an
 aid: a prefix that is in it is a question, which the part itself answers; without a sound file the part is read. It
 names the content of the part that it was made from and has a digest of its own, so that no damage is taken for an
-answer (adr/0015).
+answer (adr/0017).
 """
 
 from __future__ import annotations

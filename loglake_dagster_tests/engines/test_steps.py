@@ -292,8 +292,9 @@ def test_a_refused_day_keeps_its_steps(tmp_path: Path) -> None:
     [
         lambda step: next(step.glob("*.orc")).unlink(),
         lambda step: (step / "_manifest/manifest.json").write_bytes(b"{"),
+        lambda step: (step / "_manifest/objects.parquet").unlink(),
     ],
-    ids=["part", "manifest"],
+    ids=["part", "manifest", "accounts"],
 )
 def test_a_damaged_step_is_passed_over(tmp_path: Path, harm: Callable[[Path], object]) -> None:
     deliver(tmp_path)
