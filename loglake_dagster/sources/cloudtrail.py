@@ -309,7 +309,7 @@ RAW_FORMAT = RawFormat(
     "111122223333_CloudTrail_eu-west-1_20230710T0005Z_AbCdEfGhIjKlMnOp.json.gz",
 )
 
-# A third of a part's bytes: random ids and blobs that hardly compress, and what is seldom asked for (adr/0015).
+# A third of a part's bytes: random ids and blobs that hardly compress, and what is seldom asked for (adr/0016).
 LEAN_WITHOUT = frozenset({"requestid", "sharedeventid", "additionaleventdata", "resources", "tlsdetails"})
 
 SOURCE = Source(
