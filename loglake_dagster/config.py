@@ -15,8 +15,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
+from loglake_dagster.config_launch import LaunchSection, Text, launch_settings
+from loglake_dagster.config_launch import Section as _Section
 from loglake_dagster.errors import ConfigError, LogLakeError, quote
 from loglake_dagster.io.yaml_lines import dotted, parse_yaml, wrong
 from loglake_dagster.lake.controls import Controls, Rule
@@ -55,7 +57,6 @@ def _day(value: Any) -> dt.date:
 Day = Annotated[dt.date, BeforeValidator(_day)]
 Span = Annotated[dt.timedelta, BeforeValidator(_span)]
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
-Text = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 # A list of the file. Its length is not judged here: pydantic would count only sound entries and hide the mistake.
 T = TypeVar("T")
@@ -89,11 +90,6 @@ def _conf(value: Any) -> dict[str, str]:
 
 
 SourceName = Annotated[str, BeforeValidator(_source)]
-
-
-class _Section(BaseModel):
-    # strict: `true` is no number and "2" is no 2; lists of the file are tuples here, hence not for those.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class _Rule(_Section):
@@ -140,6 +136,7 @@ class _Engine(_Section):
     master: Text | None = "local[*]"
     conf: Annotated[dict[str, str], BeforeValidator(_conf)] = Field(default_factory=dict)
     spark_above: Size | None = None
+    launch: LaunchSection | None = None
 
 
 class _Quality(_Section):
@@ -292,7 +289,7 @@ def _settings(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -
         feeds=feeds,
         controls=Controls(**controls),
         quality=Quality(**parsed.quality.model_dump()),
-        engine=_engine(path, parsed.engine, lines),
+        engine=_engine(path, parsed.engine, lines, lake, feeds),
         orc=OrcSettings(**parsed.orc.model_dump()),
         lean=frozenset(name for name, columns in parsed.columns if columns == "lean"),
         s3=S3Settings(**parsed.s3.model_dump()),
@@ -300,11 +297,25 @@ def _settings(path: Path, parsed: _File, lines: Mapping[tuple[Any, ...], int]) -
     )
 
 
-def _engine(path: Path, engine: _Engine, lines: Mapping[tuple[Any, ...], int]) -> EngineSettings:
-    for name in ("master", "conf", "spark_above"):
+def _engine(
+    path: Path, engine: _Engine, lines: Mapping[tuple[Any, ...], int], lake: str, feeds: Sequence[Feed]
+) -> EngineSettings:
+    for name in ("master", "conf", "spark_above", "launch"):
         if engine.type != "spark" and getattr(engine, name) != getattr(_Engine(), name):
             raise wrong(path, lines["engine", name], f"engine.{name}", "only for engine.type spark")
-    return EngineSettings(**engine.model_dump())
+    given = engine.model_dump()
+    if engine.launch is not None:
+        uris, is_local = [feed.uri for feed in feeds], ("engine", "master") in lines
+        given["master"] = None
+        given["launch"] = launch_settings(
+            engine.launch,
+            is_local,
+            lake,
+            uris,
+            engine.conf,
+            lambda key, words: wrong(path, lines[key], dotted(key), words),
+        )
+    return EngineSettings(**given)
 
 
 def _catalog_path(path: Path, lake: str, catalog: _Catalog, lines: Mapping[tuple[Any, ...], int]) -> Path:

@@ -52,7 +52,7 @@ def build_readready_asset(source: Source, daily: dg.PartitionsDefinition[str]) -
     def readready(
         context: dg.AssetExecutionContext, lake: LakeResource
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[None]]:
-        opened = lake.open()
+        opened = lake.open(context)
         result = materialize_readready(opened, source, run_day(context), _progress(context, source.readready_name))
         check = coverage_result(key, result)
         metadata = readready_metadata(result, first_rejects(opened, result.manifest, SHOWN_REJECTS))

@@ -20,6 +20,12 @@ class LakeResource(dg.ConfigurableResource[None]):
 
     config_file: str | None = None
 
-    def open(self) -> Lake:
-        """Reads the settings and opens the lake. ConfigError if the file is wrong."""
-        return open_lake(load_settings(self.config_file))
+    def open(self, context: dg.AssetExecutionContext | None = None) -> Lake:
+        """Reads the settings and opens the lake. ConfigError if the file is wrong. An asset gives its context: where
+        the settings ask for it, a day is then written by a job elsewhere."""
+        settings = load_settings(self.config_file)
+        if context is None or settings.engine.launch is None:
+            return open_lake(settings)
+        from loglake_dagster.assets.pipes import PipesLauncher
+
+        return open_lake(settings, launcher=PipesLauncher(context, settings))

@@ -56,7 +56,7 @@ def build_sessions_asset(daily: dg.PartitionsDefinition[str]) -> dg.AssetsDefini
     def sessions(
         context: dg.AssetExecutionContext, config: SessionsConfig, lake: LakeResource
     ) -> Iterator[dg.MaterializeResult[None]]:
-        opened, day = lake.open(), run_day(context)
+        opened, day = lake.open(context), run_day(context)
         result = materialize_sessions(opened, day, _moment(config.as_of) if config.as_of else None)
         version = opened.published(TABLE.name, day)
         assert version is not None

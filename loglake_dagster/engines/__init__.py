@@ -9,14 +9,17 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from loglake_dagster.io.store import Store
 from loglake_dagster.io.versions import VersionFolder
 from loglake_dagster.lake.manifest import Manifest, ObjectEntry, Part
 from loglake_dagster.lake.schema import Table
-from loglake_dagster.lake.settings import EngineSettings, OrcSettings
+from loglake_dagster.lake.settings import EngineSettings, OrcSettings, S3Settings
 from loglake_dagster.lake.source import Wanted
+
+if TYPE_CHECKING:
+    from loglake_dagster.engines.remote import Launcher
 
 # Told of progress: objects read so far, objects to read, events found so far.
 Progress = Callable[[int, int, int], None]
@@ -103,14 +106,16 @@ class Engine(Protocol):
         """Joins a day's sessions with their keystrokes and writes them."""
 
 
-def open_engine(settings: EngineSettings) -> Engine:
-    """The engine that the settings name. Spark starts no sooner than it has a day to write."""
+def open_engine(settings: EngineSettings, s3: S3Settings, launcher: Launcher | None = None) -> Engine:
+    """The engine that the settings name. Spark starts no sooner than it has a day to write; a job elsewhere is started
+    by `launcher`."""
     from loglake_dagster.engines.embedded import EmbeddedEngine
 
     embedded = EmbeddedEngine(settings)
     if settings.type == "embedded":
         return embedded
+    from loglake_dagster.engines.remote import RemoteEngine
     from loglake_dagster.engines.spark import EngineBySize, SparkEngine
 
-    spark = SparkEngine(settings)
+    spark = RemoteEngine(settings, s3, launcher) if settings.launch else SparkEngine(settings)
     return spark if settings.spark_above is None else EngineBySize(embedded, spark, settings.spark_above)

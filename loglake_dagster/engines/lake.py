@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from loglake_dagster.catalog import Catalog, PublishedVersion
 from loglake_dagster.catalog.sqlite import SqliteCatalog
 from loglake_dagster.engines import BaseVersion, Engine, FeedAccess, open_engine
+from loglake_dagster.engines.remote import Launcher
 from loglake_dagster.errors import CatalogError, StoreError
 from loglake_dagster.io.listing import Listing, list_feed
 from loglake_dagster.io.store import LocalStore, Store, open_store
@@ -95,7 +96,9 @@ class Lake:
         return version
 
 
-def open_lake(settings: Settings, now: Callable[[], dt.datetime] = utc_now) -> Lake:
-    """Opens the lake that the settings describe. Nothing is read or made yet."""
+def open_lake(settings: Settings, now: Callable[[], dt.datetime] = utc_now, launcher: Launcher | None = None) -> Lake:
+    """Opens the lake that the settings describe. Nothing is read or made yet. `launcher` starts jobs elsewhere, where
+    the settings ask for it."""
     store = open_store(settings.lake, settings.s3)
-    return Lake(settings, store, SqliteCatalog(settings.catalog_path), open_engine(settings.engine), now)
+    engine = open_engine(settings.engine, settings.s3, launcher)
+    return Lake(settings, store, SqliteCatalog(settings.catalog_path), engine, now)

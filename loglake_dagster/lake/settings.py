@@ -49,12 +49,40 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class EmrServerless:
+    """An application of EMR Serverless. `package` is the s3:// folder of what deploy/spark/package.py made; `logs` one
+    that drivers and executors log to; `timeout_minutes` None is the service's own limit."""
+
+    application_id: str
+    role_arn: str
+    package: str
+    logs: str | None = None
+    timeout_minutes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Glue:
+    """A Glue job that starts the package's entry script."""
+
+    job_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Where Spark's work is started, on one of the two services; `messages` is the bucket for what jobs report."""
+
+    messages: str
+    emr_serverless: EmrServerless | None = None
+    glue: Glue | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSettings:
     """`workers` 0 means all cores; `memory_limit` in bytes bounds the joins; `max_object_bytes` what one object may
     inflate to; `part_bytes` how many source bytes make one data file; `step_objects` and `step_bytes` how much of a
     backlog the embedded engine takes at once before it keeps what it has. For Spark alone: `master`, None for the one
     that spark-submit names; `conf`, its own settings; `spark_above`, the source bytes of a day that are left to one
-    machine, None for none."""
+    machine, None for none; `launch`, the service that has the work done, None for this machine's own session."""
 
     type: Literal["embedded", "spark"] = "embedded"
     workers: int = 0
@@ -66,6 +94,7 @@ class EngineSettings:
     master: str | None = "local[*]"
     conf: Mapping[str, str] = field(default_factory=dict)
     spark_above: int | None = None
+    launch: Launch | None = None
 
 
 @dataclass(frozen=True, slots=True)

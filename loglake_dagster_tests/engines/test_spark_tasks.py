@@ -28,7 +28,7 @@ from loglake_dagster.errors import LogLakeError
 from loglake_dagster.io.store import LocalStore
 from loglake_dagster.io.versions import VersionFolder
 from loglake_dagster.lake.manifest import Manifest, ObjectEntry, Part
-from loglake_dagster.lake.settings import EngineSettings, OrcSettings
+from loglake_dagster.lake.settings import EngineSettings, OrcSettings, S3Settings
 from loglake_dagster.sources.cloudtrail import SOURCE, TABLE
 from loglake_dagster_tests.engines.deliveries import events, trail_file
 from loglake_dagster_tests.engines.made_lake import made_lake, published, trail_of
@@ -158,7 +158,7 @@ def test_a_small_day_needs_no_java_where_spark_is_for_large_ones(tmp_path: Path)
 
 def test_what_is_not_installed_is_said_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spark_session, "NEEDED", ("pyarrow", "no_such_package", "no_other"))
-    engine = open_engine(EngineSettings(type="spark"))
+    engine = open_engine(EngineSettings(type="spark"), S3Settings())
     trail_file(trail_of(tmp_path), events(4))
     lake = made_lake(tmp_path)
     with pytest.raises(LogLakeError) as caught:
