@@ -49,18 +49,19 @@ class Report:
     def done(self, answer: Answer) -> None:
         """The facts of what was written. No materialisation is reported: that is for the audit to say."""
         facts = facts_of(answer)
-        self.say(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items()))
+        self.say(", ".join(f"{name} {value:,}" for name, value in facts.items()))
         if self._pipes is not None:
             self._pipes.report_custom_message(facts)
 
 
 def facts_of(answer: Answer) -> dict[str, int | float]:
-    """What is told of a job that was done."""
+    """What is told of a job that was done; `objects` of a readready day alone, all that its accounts name."""
+    objects = {"objects": len(answer.entries)} if answer.entries else {}
     return {
         "rows": sum(part.rows for part in answer.parts),
         "parts": len(answer.parts),
         "bytes": sum(part.bytes for part in answer.parts),
-        "objects_read": sum(entry.state != "unreadable" for entry in answer.entries),
+        **objects,
         "seconds": round(answer.seconds, 1),
     }
 

@@ -8,7 +8,7 @@ import pytest
 from loglake_dagster.config import config_path, dagster_home, load_settings
 from loglake_dagster.errors import ConfigError
 from loglake_dagster.lake.controls import Controls, Rule
-from loglake_dagster.lake.settings import EngineSettings, OrcSettings, Quality, S3Settings
+from loglake_dagster.lake.settings import EmrServerless, EngineSettings, Glue, Launch, OrcSettings, Quality, S3Settings
 from loglake_dagster.sources import SOURCES
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -257,6 +257,53 @@ def test_a_file_that_is_none(file, text, message):
 )  # fmt: skip
 def test_a_mistake_is_one_line_that_names_place_value_and_what_is_accepted(file, added, message):
     assert mistake(file, SOUND + added) == f"loglake.yaml:{message}"
+
+
+ON_S3 = "lake: s3://lake/prod\ncatalog: {path: ./c.db}\nfeeds:\n- {source: cloudtrail, uri: s3://logs/trail}\n"
+EMR = "emr_serverless: {application_id: 00f1, role_arn: 'arn:aws:iam::1:role/r', package: s3://tools/loglake/}"
+GLUE = "glue: {job_name: loglake}"
+
+
+def test_where_the_work_of_spark_is_done(file):
+    engine = settings_of(file, f"{ON_S3}engine: {{type: spark, launch: {{messages: messages, {EMR}}}}}\n").engine
+    assert engine.master is None
+    assert engine.launch == Launch("messages", EmrServerless("00f1", "arn:aws:iam::1:role/r", "s3://tools/loglake"))
+    engine = settings_of(file, f"{ON_S3}engine: {{type: spark, launch: {{messages: messages, {GLUE}}}}}\n").engine
+    assert engine.launch == Launch("messages", glue=Glue("loglake"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        (f"type: embedded, launch: {{messages: m1, {GLUE}}}", "5: engine.launch: only for engine.type spark"),
+        ("type: spark, launch: {messages: m1}", "5: engine.launch: expected one of emr_serverless and glue"),
+        (f"type: spark, launch: {{messages: m1, {GLUE}, {EMR}}}",
+         "5: engine.launch: expected one of emr_serverless and glue"),
+        (f"type: spark, launch: {{messages: 's3://m1', {GLUE}}}",
+         "5: engine.launch.messages: expected the name of a bucket, without s3://, got 's3://m1'"),
+        (f"type: spark, launch: {{{GLUE}}}", "5: engine.launch.messages: expected a value, got nothing (missing)"),
+        (f"type: spark, launch: {{messages: m1, {EMR.replace('s3://tools', '/tools')}}}",
+         "5: engine.launch.emr_serverless.package: expected s3://bucket/prefix, got '/tools/loglake/'"),
+        ("type: spark, launch: {messages: m1, glue: {job: loglake}}",
+         "5: engine.launch.glue.job: unknown key; accepted here: job_name (1 more after it)"),
+        (f"type: spark, master: yarn, launch: {{messages: m1, {GLUE}}}",
+         "5: engine.master: not with engine.launch, whose service names the master"),
+        (f"type: spark, conf: {{spark.driver.extraJavaOptions: -Da=b -Dc=d}}, launch: {{messages: m1, {GLUE}}}",
+         "5: engine.conf: expected values without blanks for Glue, got spark.driver.extraJavaOptions: '-Da=b -Dc=d'"),
+    ],
+)  # fmt: skip
+def test_a_launch_that_cannot_be(file, engine, message):
+    assert mistake(file, f"{ON_S3}engine: {{{engine}}}\n") == f"loglake.yaml:{message}"
+
+
+def test_a_launch_reaches_what_is_on_s3_alone(file):
+    engine = f"engine: {{type: spark, launch: {{messages: m1, {GLUE}}}}}\n"
+    assert mistake(file, SOUND + engine) == (
+        "loglake.yaml:1: lake: expected s3://bucket/prefix, which engine.launch can reach, got /lake"
+    )
+    assert mistake(file, ON_S3.replace("s3://logs", "./logs") + engine) == (
+        "loglake.yaml:4: feeds[0].uri: expected s3://bucket/prefix, which engine.launch can reach, got /logs/trail"
+    )
 
 
 def test_sparks_own_settings_are_texts_whatever_yaml_takes_them_for(file):

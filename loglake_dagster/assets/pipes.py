@@ -107,8 +107,6 @@ def emr_serverless_request(emr: EmrServerless, conf: Mapping[str, str], job_uri:
             "sparkSubmit": {
                 "entryPoint": f"{emr.package}/{ENTRY}",
                 "entryPointArguments": job_arguments(job_uri, s3),
-                # Pipes puts its own behind them.
-                "sparkSubmitParameters": "",
             }
         },
         "configurationOverrides": overrides,

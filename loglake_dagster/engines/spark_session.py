@@ -156,4 +156,5 @@ def _not_started(error: Exception, settings: EngineSettings) -> LogLakeError:
             f"Spark has said above what is wrong with engine.master {quote(settings.master)} or engine.conf"
         )
     why = next((line.strip(" :") for line in text.splitlines() if ": " in line), text)
-    return LogLakeError(f"engine.type spark: no session on {quote(settings.master)}: {quote(why, 300)}")
+    master = quote(settings.master) if settings.master else "the master of spark-submit"
+    return LogLakeError(f"engine.type spark: no session on {master}: {quote(why, 300)}")

@@ -85,6 +85,18 @@ def place(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Plac
     return Place(uri, s3_server, folder)
 
 
+@pytest.fixture(scope="module")
+def twin(place: Place) -> Lake:
+    """Another lake of the same feeds, made on this machine."""
+    file = place.folder / "twin.yaml"
+    file.write_text(place.settings("twin", EMBEDDED))
+    lake = open_lake(load_settings(file))
+    for source in SOURCES[:2]:
+        materialize_readready(lake, source, DAY)
+    materialize_sessions(lake, DAY, AS_OF)
+    return lake
+
+
 @pytest.fixture
 def service(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobService]:
     job = json.loads((place.folder / "glue_job.json").read_text())
@@ -109,16 +121,6 @@ def with_engine(project: Project, engine: str) -> None:
     file.write_text("\n".join(lines))
 
 
-def embedded_twin(place: Place, project: Project) -> Lake:
-    """Another lake of the same feeds, made on this machine: the two CloudTrail and CloudWatch tables of the day."""
-    file = project.folder / "twin.yaml"
-    file.write_text(place.settings(uuid.uuid4().hex, EMBEDDED))
-    lake = open_lake(load_settings(file))
-    for source in SOURCES[:2]:
-        materialize_readready(lake, source, DAY)
-    return lake
-
-
 def logged(result: dg.ExecuteInProcessResult, project: Project) -> str:
     """All that the run's log says."""
     entries = project.instance.all_logs(result.run_id)
@@ -131,19 +133,18 @@ def failure_of(result: dg.ExecuteInProcessResult, step: str) -> str:
     return str((error.cause or error).message)
 
 
-def test_a_day_on_emr_serverless(place: Place, project: Project, service: JobService) -> None:
+def test_a_day_on_emr_serverless(place: Place, twin: Lake, project: Project, service: JobService) -> None:
     """The same settings, one line changed: rows, manifest, accounts and check are those of this machine."""
     with_engine(project, place.emr_serverless)
     result = project.run(DAY, "from_cloudtrail_raw", CLOUDTRAIL)
     assert result.success, [run.output[-3000:] for run in service.runs]
     (run,) = service.runs
-    twin = embedded_twin(place, project)
     assert readready_facts(project.lake, SOURCES[0], DAY) == readready_facts(twin, SOURCES[0], DAY)
     assert engine_of(project.lake, CLOUDTRAIL, DAY) == "spark"
     assert project.checks(CLOUDTRAIL) == [("2023-07-10", "SUCCEEDED")]
     shown = values(result, CLOUDTRAIL)
     assert (shown["dagster/partition_row_count"], shown["landed"], shown["expected"]) == (2915, 2917, 2919)
-    assert (shown["job_rows"], shown["job_objects_read"]) == (2915, 69)
+    assert (shown["job_rows"], shown["job_objects"]) == (2915, 69)
     assert shown["AWS EMR Serverless Job Run ID"] == "0"
     said = logged(result, project)
     assert f"{CLOUDTRAIL} 2023-07-10: 69 objects to read" in said
@@ -156,14 +157,12 @@ def test_a_day_on_emr_serverless(place: Place, project: Project, service: JobSer
     assert len(service.runs) == 1
 
 
-def test_sessions_on_glue(place: Place, project: Project, service: JobService) -> None:
+def test_sessions_on_glue(place: Place, twin: Lake, project: Project, service: JobService) -> None:
     """Tables that this machine made, joined by a job of Glue: the lake is one."""
     assert project.run(DAY, CLOUDTRAIL, CLOUDWATCH).success
     with_engine(project, place.glue())
     result = project.run(DAY, "sessions")
     assert result.success, [run.output[-3000:] for run in service.runs]
-    twin = embedded_twin(place, project)
-    materialize_sessions(twin, DAY, AS_OF)
     assert sessions_facts(project.lake, DAY, AS_OF) == sessions_facts(twin, DAY, AS_OF)
     assert engine_of(project.lake, "sessions", DAY) == "spark"
     shown = values(result, "sessions")
@@ -176,22 +175,10 @@ def test_sessions_on_glue(place: Place, project: Project, service: JobService) -
 def test_what_goes_wrong_in_a_job_is_said_in_the_run(place: Place, project: Project, service: JobService) -> None:
     """In the words of the job itself, where it came so far; else in the service's."""
     with_engine(project, place.glue(conf=", spark.driver.bindAddress: 203.0.113.1"))
-    result = project.run(DAY, CLOUDTRAIL)
-    assert (
-        failure_of(result, CLOUDTRAIL)
-        .strip()
-        .startswith(
-            'loglake_dagster.errors.LogLakeError: engine.type spark: no session on None: "java.net.BindException'
-        )
-    )
+    words = failure_of(project.run(DAY, CLOUDTRAIL), CLOUDTRAIL)
+    assert 'engine.type spark: no session on the master of spark-submit: "java.net.BindException' in words
     assert service.runs[0].process.returncode == 1
     with_engine(project, place.glue("not-there"))
-    assert (
-        failure_of(project.run(DAY, CLOUDTRAIL), CLOUDTRAIL)
-        .strip()
-        .endswith(
-            "engine.launch: Glue job not-there refused StartJobRun: "
-            "EntityNotFoundException: 'Failed to start not-there'"
-        )
-    )
+    words = failure_of(project.run(DAY, CLOUDTRAIL), CLOUDTRAIL)
+    assert "refused StartJobRun: EntityNotFoundException: 'Failed to start not-there'" in words
     assert project.published(CLOUDTRAIL) is None

@@ -1,0 +1,1 @@
+"""What deploy/ makes for other machines."""
