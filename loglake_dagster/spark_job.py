@@ -69,7 +69,7 @@ def facts_of(answer: Answer) -> dict[str, int | float]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The job's exit code: 0 done, 1 the job failed, 2 it could not be begun."""
     given = _arguments(arguments)
-    s3 = S3Settings(given.s3_endpoint, given.s3_region, given.s3_allow_http)
+    s3 = S3Settings(given.s3_endpoint, given.s3_region, given.s3_allow_http, through_boto3=True)
     with _reported(s3) as report:
         try:
             answer = do_job(given.loglake_job, s3, partial(_spark, given.master), report.say)

@@ -27,6 +27,7 @@ import yaml
 from loglake_dagster.cli import cli
 from loglake_dagster.config import load_settings
 from loglake_dagster.errors import ConfigError
+from loglake_dagster.lake.settings import EmrServerless, Glue, Launch
 from loglake_dagster_tests.made import same_json
 
 ROOT = Path(__file__).parents[1]
@@ -237,6 +238,17 @@ def test_every_setting_is_shown(tmp_path: Path) -> None:
         accepted = re.findall(r"[a-z_0-9]+", caught.value.message.rpartition("accepted here: ")[2])
         del section["no_such_key"]
         assert set(accepted) - set(section) <= OF_OTHER_SOURCES.get(section.get("source"), set())
+
+
+def test_every_setting_of_a_launch_is_shown() -> None:
+    sections: dict[str, set[str]] = {"launch": set(), "emr_serverless": set(), "glue": set()}
+    for _language, text in blocks("deploy/spark/README.md", "yaml"):
+        launch = yaml.safe_load(text)["engine"]["launch"]
+        sections["launch"] |= set(launch)
+        for name in set(launch) & set(sections):
+            sections[name] |= set(launch[name])
+    kinds = {"launch": Launch, "emr_serverless": EmrServerless, "glue": Glue}
+    assert sections == {name: {field.name for field in dataclasses.fields(kind)} for name, kind in kinds.items()}
 
 
 def test_settings_are_shown_with_their_defaults(tmp_path: Path) -> None:

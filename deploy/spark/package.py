@@ -145,6 +145,8 @@ def glue_job(wheel: str, uri: str, needed: Sequence[str]) -> dict[str, object]:
 
 def make_package(out: Path, uri: str, target: Target, with_environment: bool) -> list[Path]:
     """The files of the package; PackageError if one cannot be made."""
+    if not re.fullmatch(r"s3://[^/]+(/.*)?", uri):
+        raise PackageError(f"--uri: expected s3://bucket/prefix, where the folder will lie, got {uri!r}")
     if out.exists() and any(out.iterdir()):
         raise PackageError(f"{out}: expected an empty folder or none; a package is never mixed with an older one")
     out.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Jobs on EMR Serverless and Glue, started through Dagster Pipes: the run shows their log lines and facts.
 
 Belongs here: the calls' arguments, and what is told of a job. Stays out: what a job does (spark_job.py, there) and what
-becomes of its answer (engines/remote.py). Imported late, like the extra that it needs.
+becomes of its answer (engines/remote.py). The extra that it needs is imported with the first job.
 """
 
 import importlib.util
@@ -38,12 +38,11 @@ class PipesLauncher:
                 f"engine.launch: {' and '.join(missing)} not installed; run pip install 'loglake-dagster[aws]', or "
                 "leave engine.launch out"
             )
-        with _plain_errors(self._launch):
+        with plain_errors(self._launch):
             done = self._run_emr_serverless(job_uri) if self._launch.emr_serverless else self._run_glue(job_uri)
         facts = {f"job_{name}": value for told in done.get_custom_messages() for name, value in told.items()}
-        self._context.add_asset_metadata(
-            {**done.metadata, **facts}, asset_key=self._context.selected_asset_keys.copy().pop()
-        )
+        (key,) = self._context.selected_asset_keys
+        self._context.add_asset_metadata({**done.metadata, **facts}, asset_key=key)
 
     def _run_emr_serverless(self, job_uri: str) -> Any:
         from dagster_aws.pipes import PipesEMRServerlessClient
@@ -131,7 +130,7 @@ def job_name(job_uri: str) -> str:
 
 
 @contextmanager
-def _plain_errors(launch: Launch) -> Iterator[None]:
+def plain_errors(launch: Launch) -> Iterator[None]:
     """What AWS or Pipes raises, in a sentence."""
     from botocore.exceptions import BotoCoreError, ClientError
 

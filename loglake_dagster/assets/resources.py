@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import dagster as dg
 
+from loglake_dagster.assets.pipes import PipesLauncher
 from loglake_dagster.config import load_settings
 from loglake_dagster.engines.lake import Lake, open_lake
 
@@ -26,6 +27,4 @@ class LakeResource(dg.ConfigurableResource[None]):
         settings = load_settings(self.config_file)
         if context is None or settings.engine.launch is None:
             return open_lake(settings)
-        from loglake_dagster.assets.pipes import PipesLauncher
-
         return open_lake(settings, launcher=PipesLauncher(context, settings))

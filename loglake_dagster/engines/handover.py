@@ -184,7 +184,7 @@ def _handed(job: ReadreadyJob | SessionsJob, engine: EngineSettings, s3: S3Setti
         program=program_name(),
         lake=job.target.store.root,
         target=_name(job.target),
-        s3=s3,
+        s3=replace(s3, through_boto3=True),
         engine=plain,
         orc=job.orc,
     )

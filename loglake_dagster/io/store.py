@@ -23,6 +23,7 @@ from loglake_dagster.lake.settings import S3Settings
 from loglake_dagster.lake.source import Listed
 
 _EPOCH, _MILLISECOND = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc), dt.timedelta(milliseconds=1)
+_BOTO3_KEPT = dt.timedelta(minutes=5)
 # obstore has an error of its own for a refused get or put, but not for a refused listing.
 _STATUS = re.compile(r"status code: (\d{3})")
 
@@ -162,6 +163,11 @@ class S3Store:
             options["region"] = self._settings.region
         if self._settings.allow_http:
             options["client_options"] = {"allow_http": True}
+        if self._settings.through_boto3:
+            from obstore.auth.boto3 import Boto3CredentialProvider
+
+            # boto3 renews what has less than ten minutes to live: nothing may be kept for longer.
+            options["credential_provider"] = Boto3CredentialProvider(ttl=_BOTO3_KEPT)
         return options
 
     def __getstate__(self) -> dict[str, Any]:

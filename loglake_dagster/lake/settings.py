@@ -13,11 +13,13 @@ from loglake_dagster.lake.controls import Controls
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
-    """How s3:// is reached; credentials come from the usual AWS places."""
+    """How s3:// is reached; credentials come from the usual AWS places. `through_boto3` is for jobs of EMR Serverless
+    and Glue, whose roles boto3 alone finds everywhere; no file says it."""
 
     endpoint: str | None = None
     region: str | None = None
     allow_http: bool = False
+    through_boto3: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def test_a_job_is_told_how_s3_is_reached_and_is_named_after_its_version():
     ids=["refused", "no credentials", "failed"],
 )
 def test_what_a_service_raises_is_a_sentence(launch, raised, words):
-    with pytest.raises(LogLakeError) as caught, pipes._plain_errors(launch):
+    with pytest.raises(LogLakeError) as caught, pipes.plain_errors(launch):
         raise raised
     assert str(caught.value) == words
 

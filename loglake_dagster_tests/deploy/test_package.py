@@ -226,6 +226,12 @@ def test_a_package_is_never_mixed_with_an_older_one(tmp_path: Path, capsys: pyte
     )
 
 
+def test_where_the_package_will_lie_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert package.main([str(tmp_path), "--uri", ""]) == 1
+    told = capsys.readouterr().err
+    assert told == "Error: --uri: expected s3://bucket/prefix, where the folder will lie, got ''\n"
+
+
 def test_what_pip_cannot_do_is_said_in_a_line(tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(PackageError, match=r"^pip install: ERROR: No matching distribution found for isal==0\.0\.0$"):

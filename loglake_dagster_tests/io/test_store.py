@@ -1,6 +1,7 @@
 """One behaviour suite over every store: the local file system, and S3 against a real server (marker `aws`)."""
 
 import concurrent.futures
+import dataclasses
 import datetime as dt
 import hashlib
 import os
@@ -16,6 +17,7 @@ import pytest
 from loglake_dagster.errors import ObjectExists, StoreError
 from loglake_dagster.io.store import LocalStore, S3Store, _moment, local_path, open_store
 from loglake_dagster.lake.settings import S3Settings
+from loglake_dagster_tests.servers import CREDENTIALS
 
 NOBODY = 65534
 
@@ -370,3 +372,21 @@ def test_a_folder_marker_is_listed_as_the_folder_itself(s3, s3_server):
     s3_server.put_raw(f"{s3.root}/a/", b"")
     assert keys(s3) == (["a/"], [])
     assert keys(s3, "a/") == ([], ["a/", "a/b"])
+
+
+@pytest.mark.aws
+def test_credentials_that_boto3_alone_knows(s3_server, tmp_path, monkeypatch):
+    """A role of Glue's is known to boto3 and not to obstore; here a profile stands for it. Also after a pickle, as an
+    executor of Spark gets the store."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    keys = "aws_access_key_id = {AWS_ACCESS_KEY_ID}\naws_secret_access_key = {AWS_SECRET_ACCESS_KEY}\n"
+    (tmp_path / "credentials").write_text("[default]\n" + keys.format(**CREDENTIALS))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    root = f"s3://{s3_server.bucket}/{uuid.uuid4().hex}"
+    store = S3Store(root, dataclasses.replace(s3_server.settings, through_boto3=True))
+    store.write("key", b"data")
+    assert pickle.loads(pickle.dumps(store)).read("key") == b"data"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    with pytest.raises(StoreError, match=r"key: cannot read: .*get_credentials"):
+        S3Store(root, store._settings).read("key")

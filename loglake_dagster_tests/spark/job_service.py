@@ -32,11 +32,12 @@ ENDPOINTS = ("AWS_ENDPOINT_URL_EMR_SERVERLESS", "AWS_ENDPOINT_URL_GLUE")
 
 @dataclass
 class JobRun:
-    """A job that was started: the request, its process, where it runs."""
+    """A job that was started: the request, its process, where it runs, how often its state was asked for."""
 
     request: dict[str, Any]
     process: subprocess.Popen[bytes]
     folder: Path
+    asked: int = 0
     is_cancelled: bool = False
 
     @property
@@ -44,6 +45,7 @@ class JobRun:
         return (self.folder / "output.log").read_text()
 
     def state(self, good: str, bad: str) -> str:
+        self.asked += 1
         code = self.process.poll()
         return "RUNNING" if code is None else good if code == 0 else bad
 

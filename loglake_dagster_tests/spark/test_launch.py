@@ -4,7 +4,11 @@ real S3, boto3's own requests, the package as it is uploaded, and Spark in a pro
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -182,3 +186,25 @@ def test_what_goes_wrong_in_a_job_is_said_in_the_run(place: Place, project: Proj
     words = failure_of(project.run(DAY, CLOUDTRAIL), CLOUDTRAIL)
     assert "refused StartJobRun: EntityNotFoundException: 'Failed to start not-there'" in words
     assert project.published(CLOUDTRAIL) is None
+
+
+def test_a_run_that_is_terminated_takes_its_job_with_it(place: Place, project: Project, service: JobService) -> None:
+    """Dagster ends a run by an interrupt; nobody pays for a job that nobody waits for."""
+    with_engine(project, place.emr_serverless)
+    watch = threading.Thread(target=interrupt_when, args=(service,))
+    watch.start()
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        project.run(DAY, CLOUDTRAIL)
+    watch.join()
+    (run,) = service.runs
+    assert run.is_cancelled
+    assert project.published(CLOUDTRAIL) is None
+
+
+def interrupt_when(service: JobService) -> None:
+    """Interrupts this process once a job was asked for its state."""
+    deadline = time.monotonic() + 60
+    while not service.runs or not service.runs[0].asked:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGINT)
