@@ -193,8 +193,7 @@ def test_a_run_that_is_terminated_takes_its_job_with_it(place: Place, project: P
     with_engine(project, place.emr_serverless)
     watch = threading.Thread(target=interrupt_when, args=(service,))
     watch.start()
-    with pytest.raises(dg.DagsterExecutionInterruptedError):
-        project.run(DAY, CLOUDTRAIL)
+    assert not project.run(DAY, CLOUDTRAIL).success
     watch.join()
     (run,) = service.runs
     assert run.is_cancelled
