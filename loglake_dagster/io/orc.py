@@ -26,6 +26,8 @@ DICTIONARY_THRESHOLD = 0.8
 STRIPE_BYTES = 256 << 10
 # A filter of ids is made for this many rows, also of a stripe that has fewer.
 ROW_GROUP = 3000
+# A part has ten filters or so: at 5 % each, two parts in five would let an absent id pass.
+BLOOM_FALSE_POSITIVES = 0.03
 COMPRESSION_BLOCK_BYTES = 256 << 10
 # What pyarrow raises for a damaged file: a footer that is cut off is an OSError there.
 _UNREADABLE = (pa.ArrowException, OSError)
@@ -48,6 +50,7 @@ def pack_part(rows: pa.Table, table: Table, settings: OrcSettings) -> bytes:
         stripe_size=STRIPE_BYTES,
         row_index_stride=ROW_GROUP,
         dictionary_key_size_threshold=DICTIONARY_THRESHOLD,
+        bloom_filter_fpp=BLOOM_FALSE_POSITIVES,
         bloom_filter_columns=[names.index(name) + 1 for name in table.lookup_columns if name in names],
     )
     return bytes(memoryview(sink.getvalue()))

@@ -172,7 +172,7 @@ def ids(rows, column, day=DAYS[1]):
 
 @pytest.mark.parametrize("column", TABLE.lookup_columns)
 def test_a_lookup_by_id_reads_the_stripe_that_has_it(lake, rows, column):
-    """A bloom filter of 5 % lets a stripe pass now and then that has not got the id."""
+    """A bloom filter of 3 % lets a stripe pass now and then that has not got the id."""
     read = []
     for value in ids(rows, column):
         sql = f"SELECT * FROM {TRAIL} WHERE {column} = '{value}' AND eventday = DATE '{DAYS[1]}'"
