@@ -17,47 +17,18 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from loglake_dagster.config_launch import LaunchSection, Text, launch_settings
-from loglake_dagster.config_launch import Section as _Section
-from loglake_dagster.errors import ConfigError, LogLakeError, quote
+from loglake_dagster.config_launch import LaunchSection, launch_settings
+from loglake_dagster.config_values import Day, Share, Size, Span, Text
+from loglake_dagster.config_values import Section as _Section
+from loglake_dagster.errors import ConfigError, quote
 from loglake_dagster.io.yaml_lines import dotted, parse_yaml, wrong
 from loglake_dagster.lake.controls import Controls, Rule
-from loglake_dagster.lake.partition import parse_day
 from loglake_dagster.lake.settings import EngineSettings, Feed, OrcSettings, Quality, S3Settings, Settings
 from loglake_dagster.sources import SOURCES, source_named
 
 FILE_NAME = "loglake.yaml"
 VARIABLE = "LOGLAKE_CONFIG"
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SIZES = {"": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 
-
-def _span(value: Any) -> dt.timedelta:
-    match = re.fullmatch(r"(\d{1,6})\s*([smhd])", str(value))
-    if match is None:
-        raise ValueError("expected a time span such as 90m, 2h or 1d")
-    return dt.timedelta(seconds=int(match[1]) * _UNITS_S[match[2]])
-
-
-def _size(value: Any) -> int:
-    match = re.fullmatch(r"(\d{1,15})\s*([KMGT]?B?)", str(value).upper())
-    if match is None or isinstance(value, bool):
-        raise ValueError("expected a size such as 512MB or 2GB")
-    unit = match[2] if match[2].endswith("B") or not match[2] else match[2] + "B"
-    return int(match[1]) * _SIZES["" if unit == "B" else unit]
-
-
-def _day(value: Any) -> dt.date:
-    try:
-        return parse_day(value if isinstance(value, str) else "")
-    except LogLakeError:
-        raise ValueError("expected a day such as 2026-11-01") from None
-
-
-Day = Annotated[dt.date, BeforeValidator(_day)]
-Span = Annotated[dt.timedelta, BeforeValidator(_span)]
-Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 # A list of the file. Its length is not judged here: pydantic would count only sound entries and hide the mistake.
 T = TypeVar("T")
 Listed = Annotated[tuple[T, ...], Field(strict=False)]

@@ -6,18 +6,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
+from loglake_dagster.config_values import Section, Text
 from loglake_dagster.lake.settings import EmrServerless, Glue, Launch
-
-Text = Annotated[str, Field(min_length=1)]
-
-
-class Section(BaseModel):
-    """A section of the file."""
-
-    # strict: `true` is no number and "2" is no 2; lists of the file are tuples here, hence not for those.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def _folder_on_s3(value: Any) -> str:

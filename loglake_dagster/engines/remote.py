@@ -1,6 +1,6 @@
 """The engine of machines elsewhere: a job is handed over, done by the Spark engine there, and its answer read here.
 
-The plan, the audit and the catalog stay where Dagster is; only the two verbs travel (adr/0016). Who starts the job, on
+The plan, the audit and the catalog stay where Dagster is; only the two verbs travel (adr/0019). Who starts the job, on
 EMR Serverless or Glue, is a Launcher, which assets/pipes.py has: an engine must not know Dagster.
 """
 
