@@ -3,14 +3,16 @@
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loglake_dagster.engines import PlannedObject, ReadreadyJob, Written
-from loglake_dagster.engines.lake import Lake
+from loglake_dagster.engines.lake import Lake, open_lake
 from loglake_dagster.engines.readready import ReadreadyResult, materialize_readready
 from loglake_dagster.engines.steps import cut_steps
 from loglake_dagster.errors import AuditError, PublishConflict
@@ -303,3 +305,17 @@ def test_a_damaged_step_is_passed_over(tmp_path: Path, harm: Callable[[Path], ob
     harm(steps_of(tmp_path)[-1])
     assert run(lake).objects_read == OBJECTS - 2 * STEP
     assert_as_in_one_run(lake, tmp_path)
+
+
+def test_in_an_object_store_steps_are_kept_and_left_to_its_lifecycle_rule(tmp_path: Path, s3_server: Any) -> None:
+    files, uri = deliver(tmp_path), f"s3://{s3_server.bucket}/{uuid.uuid4().hex}"
+    settings, catalog = lake_in_steps(tmp_path).settings, tmp_path / "catalog.db"
+    lake = open_lake(replace(settings, lake=uri, catalog_path=catalog, s3=s3_server.settings))
+    stop_after(lake, 2)
+    assert run(lake).objects_read == OBJECTS - 2 * STEP
+    assert_as_in_one_run(lake, tmp_path)
+    kept = lake.store.list_level(f"{STEPS}/{TABLE.name}/eventday={DAY}/after=none/")[0]
+    assert len(kept) == 5, "two, one that was not finished, two; the last one is the version"
+    trail_file(trail_of(tmp_path), events(5, 900), nonce="NEW")
+    again = run(lake)
+    assert (again.objects_read, again.manifest.totals.objects) == (1, len(files) + 1)
