@@ -36,7 +36,7 @@ from loglake_dagster.sources.cloudtrail import SOURCE, TABLE
 
 FIVE = 5
 DECODED_AT_ONCE = 200
-INCREMENT_SHARE = 0.01
+LATE_SHARE = 0.01
 ONE_SESSION = (
     f"SELECT eventtime, eventid FROM {TABLE.name} WHERE eventname = 'StartSession' AND eventday = DATE '{{day}}'"
 )
@@ -107,13 +107,30 @@ def five_accounts(workload: pathlib.Path, truth: Truth) -> Measured:
 
 
 def increment(workload: pathlib.Path, truth: Truth) -> Measured:
-    """One file in a hundred arrives after the others; the clock runs over the run that reads them."""
+    """The last delivered hundredth of the files arrives after the others, as files do; the clock runs over the run that
+    reads them."""
+    return _increment(workload, truth, lambda files: sorted(files, key=_delivered)[-round(len(files) * LATE_SHARE) :])
+
+
+def increment_of_early(workload: pathlib.Path, truth: Truth) -> Measured:
+    """Every hundredth file arrives after the others, whatever its delivery time: some hold the earlier copies of events
+    that are there already, so that parts with the later ones must be packed again."""
+    return _increment(workload, truth, lambda files: files[:: round(1 / LATE_SHARE)])
+
+
+def _delivered(path: pathlib.Path) -> str:
+    """The delivery time in a file's name."""
+    return path.name.split("_")[3]
+
+
+def _increment(
+    workload: pathlib.Path, truth: Truth, choose: Callable[[list[pathlib.Path]], list[pathlib.Path]]
+) -> Measured:
     with tempfile.TemporaryDirectory(dir=workload.parent, prefix="loglake-bench-") as folder:
         copy = pathlib.Path(folder, "workload")
         shutil.copytree(workload / "trail", copy / "trail", copy_function=os.link)
         (copy / "firehose").mkdir()
-        files = sorted((copy / "trail").rglob("*.json.gz"))
-        late = files[:: round(1 / INCREMENT_SHARE)]
+        late = choose(files_of(copy))
         for path in late:
             path.rename(pathlib.Path(folder, path.name))
         lake = workload_lake(copy, pathlib.Path(folder, "lake"))
@@ -214,6 +231,7 @@ OURS: dict[str, Callable[..., Measured]] = {
     "day zstd": day_zstd,
     "five accounts": five_accounts,
     "increment": increment,
+    "increment of early": increment_of_early,
     "plan": plan,
     "decode": decode,
     "query": query,

@@ -45,6 +45,7 @@ PLAN = (
     (SEED, "bound"), (SEED, "json"), (SEED, "duckdb needle"), (SEED, "needle decode"), (SEED, "needle"),
     (SEED, "duckdb day"),
     (SEED, "spark day"), (SEED, "day"), (SEED, "day zstd"), (SEED, "five accounts"), (SEED, "increment"),
+    (SEED, "increment of early"),
     (SEED, "query"), (SEED, "decode"),
     (TINY, "decode"), (TINY, "plan"),
 )  # fmt: skip

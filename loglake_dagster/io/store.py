@@ -25,6 +25,7 @@ from loglake_dagster.lake.source import Listed
 _EPOCH, _MILLISECOND = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc), dt.timedelta(milliseconds=1)
 _BOTO3_KEPT = dt.timedelta(minutes=5)
 # obstore has an error of its own for a refused get or put, but not for a refused listing.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
 _STATUS = re.compile(r"status code: (\d{3})")
 
 
@@ -77,7 +78,8 @@ class LocalStore:
         self.root = _file_uri(str(self.path))
 
     def uri(self, key: str) -> str:
-        return f"{self.root}/{urllib.parse.quote(os.fsencode(key))}"
+        # Quoting what needs none is a fifth of what listing a day costs.
+        return f"{self.root}/{key if _PLAIN.fullmatch(key) else urllib.parse.quote(os.fsencode(key))}"
 
     def key(self, uri: str) -> str:
         return os.fsdecode(urllib.parse.unquote_to_bytes(uri.removeprefix(f"{self.root}/")))

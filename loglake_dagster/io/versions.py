@@ -205,7 +205,7 @@ def _entries(rows: pa.Table) -> list[ObjectEntry]:
             millis = rows[name].cast(pa.int64()).to_pylist()
             columns.append([None if v is None else _EPOCH + v * _MILLISECOND for v in millis])
         elif name in _COUNTS:
-            columns.append([json.loads(v) if v else {} for v in rows[name].to_pylist()])
+            columns.append([msgspec.json.decode(v) if v else {} for v in rows[name].to_pylist()])
         else:
             columns.append(rows[name].to_pylist())
     names = rows.column_names
