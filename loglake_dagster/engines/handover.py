@@ -38,11 +38,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class VersionName:
-    """Where a version is, in the lake."""
+    """Where a version is, in the lake, or a step: see VersionFolder."""
 
     table: str
     day: dt.date
     version: str
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ def _handed(job: ReadreadyJob | SessionsJob, engine: EngineSettings, s3: S3Setti
 
 
 def _name(folder: VersionFolder) -> VersionName:
-    return VersionName(folder.table, folder.day, folder.version)
+    return VersionName(folder.table, folder.day, folder.version, folder.after)
 
 
 def taken_readready(job: HandedJob, handed: HandedReadready) -> ReadreadyJob:
@@ -229,7 +230,7 @@ def taken_sessions(job: HandedJob, handed: HandedSessions) -> SessionsJob:
 
 
 def _folder(store: Store, name: VersionName) -> VersionFolder:
-    return VersionFolder(store, name.table, name.day, name.version)
+    return VersionFolder(store, name.table, name.day, name.version, name.after)
 
 
 def _base(store: Store, name: VersionName, with_accounts: bool) -> BaseVersion:

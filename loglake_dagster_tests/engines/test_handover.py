@@ -65,9 +65,11 @@ def handed(lake: Lake, elsewhere: Elsewhere | None) -> Lake:
     return replace(lake, engine=RemoteEngine(lake.settings.engine, lake.settings.s3, elsewhere))
 
 
-def test_a_day_that_grows_is_the_same_when_it_is_handed_over(tmp_path: Path) -> None:
-    """Copies, rejects, damaged objects, a base that is carried over and parts of it written again."""
-    engine, elsewhere = replace(ONE_PROCESS, part_bytes=300), Elsewhere()
+@pytest.mark.parametrize(("step_objects", "jobs"), [(50_000, 3), (2, 5)], ids=["whole", "in steps"])
+def test_a_day_that_grows_is_the_same_when_it_is_handed_over(tmp_path: Path, step_objects: int, jobs: int) -> None:
+    """Copies, rejects, damaged objects, a base that is carried over, parts of it written again; also a base that is a
+    step, and a job that writes one."""
+    engine, elsewhere = replace(ONE_PROCESS, part_bytes=300, step_objects=step_objects), Elsewhere()
     controls = Controls(event_names=Rule(deny=("Never*",)))
     there, here = (
         made_lake(tmp_path, name, engine=engine, quality=LENIENT, controls=controls) for name in ("there", "here")
@@ -76,7 +78,7 @@ def test_a_day_that_grows_is_the_same_when_it_is_handed_over(tmp_path: Path) -> 
     for places in ([1, 3, 5, 7], [0, 2], [4, 6, 8, 9], []):
         deliver(trail_of(tmp_path), places)
         assert readready_facts(there, SOURCE, DAY) == readready_facts(here, SOURCE, DAY)
-    assert len(elsewhere.jobs) == 3  # nothing was new the last time
+    assert len(elsewhere.jobs) == jobs  # nothing was new the last time
     version, entries = published(there, DAY)
     assert any(part.name.endswith("-again.orc") for part in version.parts)
     assert version.totals.unreadable
