@@ -44,6 +44,7 @@ test-sanitized: $(VENV)/dev  ## the compiled columns' tests under the address an
 	  $(PIP) --no-deps --force-reinstall -e .; exit $$status
 
 spark-package: $(VENV)/dev  ## what EMR Serverless and Glue are given, into build/spark: URI=s3://bucket/loglake
+	@rm -rf build/spark
 	@$(BIN)/python -m deploy.spark.package build/spark --uri "$(URI)" --environment
 
 bench: $(VENV)/dev  ## the benchmark against peers, half an hour, into bench/RESULTS.md
@@ -106,6 +107,4 @@ java:
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends default-jre-headless; } >/dev/null \
 	  || { echo "the Spark tests need Java 17 or newer: as root, run 'apt-get install default-jre-headless'" >&2; exit 1; }; }
 
-.PHONY: help demo up test test-cli test-aws test-ui test-spark test-slow test-sanitized bench fuzz check fix docs constraints clean chromium java
-
-.PHONY: help demo up test test-cli test-aws test-ui test-spark test-slow spark-package bench fuzz check fix docs constraints clean chromium java
+.PHONY: help demo up test test-cli test-aws test-ui test-spark test-slow test-sanitized spark-package bench fuzz check fix docs constraints clean chromium java

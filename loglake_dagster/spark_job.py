@@ -117,9 +117,3 @@ def _reported(s3: S3Settings) -> Iterator[Report]:
         params_loader=loader, message_writer=PipesS3MessageWriter(client, interval=EVERY_S)
     ) as pipes:
         yield Report(pipes)
-
-
-if __name__ == "__main__":
-    # Glue takes any SystemExit for a failure.
-    if code := main():
-        sys.exit(code)
