@@ -8,7 +8,7 @@ import importlib.util
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import dagster as dg
@@ -29,6 +29,7 @@ class PipesLauncher:
         assert settings.engine.launch is not None
         self._context, self._launch = context, settings.engine.launch
         self._conf, self._s3 = settings.engine.conf, settings.s3
+        self._clients = ExitStack()
 
     def run(self, job_uri: str) -> None:
         """LogLakeError if the service refused, or the job did not end well."""
@@ -38,7 +39,7 @@ class PipesLauncher:
                 f"engine.launch: {' and '.join(missing)} not installed; run pip install 'loglake-dagster[aws]', or "
                 "leave engine.launch out"
             )
-        with plain_errors(self._launch):
+        with plain_errors(self._launch), self._clients:
             done = self._run_emr_serverless(job_uri) if self._launch.emr_serverless else self._run_glue(job_uri)
         facts = {f"job_{name}": value for told in done.get_custom_messages() for name, value in told.items()}
         (key,) = self._context.selected_asset_keys
@@ -70,7 +71,8 @@ class PipesLauncher:
         import boto3
 
         endpoint = self._s3.endpoint if service == "s3" else None
-        return boto3.client(service, region_name=self._s3.region, endpoint_url=endpoint)
+        client = boto3.client(service, region_name=self._s3.region, endpoint_url=endpoint)
+        return self._clients.enter_context(closing(client))
 
 
 def job_arguments(job_uri: str, s3: S3Settings) -> list[str]:
