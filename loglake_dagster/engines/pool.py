@@ -6,6 +6,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -69,7 +70,29 @@ def open_workers(count: int, threads: int = 1) -> Iterator[Workers]:
     # spawn: the parent has threads (Dagster's, Arrow's, obstore's), and a forked copy of their locks can hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker) as executor:
+        with _without_main():
+            for _ in range(count):
+                executor.submit(_call_and_trim, int)  # a process starts with each
         yield Workers(executor)
+
+
+_starting = threading.Lock()
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """While processes are started: spawn imports the parent's main module in each of them (Dagster's takes a second),
+    and nothing that they run is of it."""
+    with _starting:
+        main = sys.modules["__main__"]
+        spec, file = main.__spec__, main.__dict__.pop("__file__", None)
+        main.__spec__ = None
+        try:
+            yield
+        finally:
+            main.__spec__ = spec
+            if file is not None:
+                main.__file__ = file
 
 
 def _call_and_trim(function: Callable[..., R], *item: Any) -> R:

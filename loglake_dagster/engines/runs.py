@@ -186,7 +186,11 @@ def lost_copies(
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Which rows are copies of a row whose object has a lower rank, or that stands before it in the same object. How a
     day was split into runs never shows."""
-    sequence = np.lexsort((ordinals, ranks, hashes[:, 1], hashes[:, 0]))
+    # Only rows whose high half another has can be copies: few, and quickly found.
+    highs = np.sort(hashes[:, 0])
+    shared = np.isin(hashes[:, 0], np.unique(highs[1:][highs[1:] == highs[:-1]]))
+    rows = np.flatnonzero(shared)
+    sequence = rows[np.lexsort((ordinals[rows], ranks[rows], hashes[rows, 1], hashes[rows, 0]))]
     ordered = hashes[sequence]
     is_lost = np.zeros(len(sequence), bool)
     is_lost[1:] = (ordered[1:] == ordered[:-1]).all(axis=1)

@@ -142,7 +142,12 @@ typedef struct {
 } Remembered;
 
 typedef struct {
+    PyObject *memory_type;
+} State;
+
+typedef struct {
     PyObject_HEAD
+    PyObject *memory_type;
     Node *root;
     int column_count, member_count, label_count, judged_count;
     int time_column;
@@ -901,9 +906,47 @@ done:
 
 /* ---- the columns ---------------------------------------------------------------------------------------------- */
 
-static PyObject *handed(const Bytes *bytes)
+/* What was gathered, as an object with a buffer: handed on without a copy. */
+typedef struct {
+    PyObject_HEAD
+    Bytes bytes;
+} Memory;
+
+static int memory_get(Memory *self, Py_buffer *view, int flags)
 {
-    return PyBytes_FromStringAndSize((const char *)bytes->data, (Py_ssize_t)bytes->size);
+    void *data = self->bytes.data ? (void *)self->bytes.data : (void *)"";
+    return PyBuffer_FillInfo(view, (PyObject *)self, data, (Py_ssize_t)self->bytes.size, 1, flags);
+}
+
+static void memory_free(Memory *self)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    release(&self->bytes);
+    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    free_object(self);
+    Py_DECREF(type);
+}
+
+static PyType_Slot memory_slots[] = {
+    {Py_tp_doc, "Bytes that the compiled code gathered."},
+    {Py_tp_dealloc, memory_free},
+    {Py_bf_getbuffer, memory_get},
+    {0, NULL},
+};
+
+static PyType_Spec memory_spec = {"loglake_dagster.kernels._columns.Memory", sizeof(Memory), 0,
+                                  Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, memory_slots};
+
+/* The bytes as a Memory, which has them from now on. */
+static PyObject *handed(PyObject *memory_type, Bytes *bytes)
+{
+    allocfunc make = (allocfunc)PyType_GetSlot((PyTypeObject *)memory_type, Py_tp_alloc);
+    Memory *memory = (Memory *)make((PyTypeObject *)memory_type, 0);
+    if (memory == NULL)
+        return NULL;
+    memory->bytes = *bytes;
+    memset(bytes, 0, sizeof *bytes);
+    return (PyObject *)memory;
 }
 
 static void empty(Builder *self)
@@ -948,20 +991,19 @@ static PyObject *builder_finish(Builder *self, PyObject *unused)
                 break;
             }
             one = Py_BuildValue("(LNNN)", (long long)(self->rows - column->values),
-                                column->values == self->rows ? Py_NewRef(Py_None) : handed(&column->valid),
-                                handed(&column->data),
-                                is_text(column->kind) ? handed(&column->offsets) : Py_NewRef(Py_None));
-            /* handed over: a column is in memory once */
-            release(&column->valid);
-            release(&column->offsets);
-            release(&column->data);
+                                column->values == self->rows ? Py_NewRef(Py_None)
+                                                             : handed(self->memory_type, &column->valid),
+                                handed(self->memory_type, &column->data),
+                                is_text(column->kind) ? handed(self->memory_type, &column->offsets)
+                                                      : Py_NewRef(Py_None));
         }
         if (one == NULL || PyList_SetItem(columns, i, one) < 0)
             Py_CLEAR(columns);
     }
     if (columns != NULL)
-        result = Py_BuildValue("(LNNNN)", (long long)self->rows, handed(&self->places), handed(&self->ordinals),
-                               handed(&self->labels), columns);
+        result = Py_BuildValue("(LNNNN)", (long long)self->rows, handed(self->memory_type, &self->places),
+                               handed(self->memory_type, &self->ordinals), handed(self->memory_type, &self->labels),
+                               columns);
     empty(self);
     return result;
 }
@@ -1056,6 +1098,7 @@ static void builder_free(Builder *self)
         empty(self);
     free(self->columns);
     free_node(self->root);
+    Py_XDECREF(self->memory_type);
     freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
     free_object(self);
     Py_DECREF(type);
@@ -1076,6 +1119,7 @@ static PyObject *builder_new(PyTypeObject *type, PyObject *args, PyObject *names
     Builder *self = (Builder *)make(type, 0);
     if (self == NULL)
         return NULL;
+    self->memory_type = Py_NewRef(((State *)PyType_GetModuleState(type))->memory_type);
     self->column_count = columns;
     self->time_column = time_column;
     self->columns = calloc((size_t)columns, sizeof *self->columns);
@@ -1094,14 +1138,14 @@ static PyObject *builder_new(PyTypeObject *type, PyObject *args, PyObject *names
 
 typedef struct {
     Py_buffer valid, values, texts;
-    int has_valid, has_texts, is_large;
+    int is_null, has_valid, has_texts, is_large;
     int64_t offset;
 } Given;
 
 static int is_null(const Given *column, int64_t row)
 {
     int64_t bit = column->offset + row;
-    return column->has_valid && !(((const byte *)column->valid.buf)[bit >> 3] >> (bit & 7) & 1);
+    return column->is_null || (column->has_valid && !(((const byte *)column->valid.buf)[bit >> 3] >> (bit & 7) & 1));
 }
 
 static int64_t start_of(const Given *column, int64_t row)
@@ -1123,25 +1167,28 @@ static void give_back(Given *columns, Py_ssize_t count)
     free(columns);
 }
 
-/* A column from (offset, is large, validity or None, values or offsets, texts or None); its buffers hold `rows` rows. */
-static int take_given(Given *column, PyObject *told, int64_t rows)
+/* A column from (is null in all rows, is of texts, offset, is large, validity or None, values or offsets, texts), whose
+   buffers hold rows up to `end`. */
+static int take_given(Given *column, PyObject *told, int64_t end)
 {
     long long offset;
     PyObject *valid, *values, *texts;
-    if (!PyArg_ParseTuple(told, "LpOOO", &offset, &column->is_large, &valid, &values, &texts))
+    if (!PyArg_ParseTuple(told, "ppLpOOO", &column->is_null, &column->has_texts, &offset, &column->is_large, &valid,
+                          &values, &texts))
         return 0;
+    if (column->is_null)
+        return 1;
     column->offset = offset;
     column->has_valid = valid != Py_None;
-    column->has_texts = texts != Py_None;
     if ((column->has_valid && PyObject_GetBuffer(valid, &column->valid, PyBUF_SIMPLE) < 0) ||
         PyObject_GetBuffer(values, &column->values, PyBUF_SIMPLE) < 0 ||
         (column->has_texts && PyObject_GetBuffer(texts, &column->texts, PyBUF_SIMPLE) < 0))
         return 0;
-    int64_t last = offset + rows;
+    int64_t last = offset + end;
     int64_t width = column->has_texts && !column->is_large ? 4 : 8;
     if (offset < 0 || column->values.len < (last + column->has_texts) * width ||
         (column->has_valid && column->valid.len < (last + 7) / 8) ||
-        (column->has_texts && column->texts.len < start_of(column, rows))) {
+        (column->has_texts && column->texts.len < start_of(column, end))) {
         PyErr_SetString(PyExc_ValueError, "a column's buffers are shorter than its rows");
         return 0;
     }
@@ -1149,29 +1196,29 @@ static int take_given(Given *column, PyObject *told, int64_t rows)
 }
 
 PyDoc_STRVAR(join_doc,
-"join_rows(rows, columns) -> (joined, ends)\n\n"
-"The bytes of each row, one after the other, and where each ends (int64): eight bytes a column, in order, with a text's\n"
+"join_rows(start, end, columns) -> (joined, ends)\n\n"
+"The bytes of each of these rows, one after the other, and where each ends (int64): eight bytes a column, in order, with a text's\n"
 "length or a number's value, -1 and the smallest number for null; then the texts. `columns` are of Arrow buffers:\n"
-"(offset, is large, validity or None, values of 64 bits or offsets, texts or None).");
+"(is null in all rows, is of texts, offset, is large, validity or None, values of 64 bits or offsets, texts or None).");
 
 static PyObject *join_rows(PyObject *module, PyObject *args)
 {
-    (void)module;
-    long long rows;
+    long long start, stop;
     PyObject *told, *result = NULL;
-    if (!PyArg_ParseTuple(args, "LO", &rows, &told))
+    if (!PyArg_ParseTuple(args, "LLO", &start, &stop, &told))
         return NULL;
     Py_ssize_t count = PyList_Check(told) ? PyList_Size(told) : -1;
     Given *columns = count < 0 ? NULL : calloc((size_t)count + 1, sizeof *columns);
     Bytes joined = {0}, ends = {0};
-    if (columns == NULL) {
-        PyErr_SetString(PyExc_ValueError, "columns: expected a list");
+    if (columns == NULL || start < 0) {
+        PyErr_SetString(PyExc_ValueError, "expected rows from 0 on, and columns in a list");
+        free(columns);
         return NULL;
     }
     for (Py_ssize_t i = 0; i < count; i++)
-        if (!take_given(&columns[i], PyList_GetItem(told, i), rows))
+        if (!take_given(&columns[i], PyList_GetItem(told, i), stop))
             goto done;
-    for (int64_t row = 0; row < rows; row++) {
+    for (int64_t row = start; row < stop; row++) {
         size_t header = joined.size;
         if (!grow(&joined, (size_t)count * 8))
             goto no_memory;
@@ -1183,13 +1230,13 @@ static PyObject *join_rows(PyObject *module, PyObject *args)
             if (!null && !column->has_texts) {
                 said = ((const int64_t *)column->values.buf)[column->offset + row];
             } else if (!null) {
-                int64_t start = start_of(column, row);
-                said = start_of(column, row + 1) - start;
-                if (said < 0 || start < 0 || start + said > column->texts.len) {
+                int64_t first = start_of(column, row);
+                said = start_of(column, row + 1) - first;
+                if (said < 0 || first < 0 || first + said > column->texts.len) {
                     PyErr_SetString(PyExc_ValueError, "a column's offsets do not ascend");
                     goto done;
                 }
-                if (!append(&joined, (const byte *)column->texts.buf + start, (size_t)said))
+                if (!append(&joined, (const byte *)column->texts.buf + first, (size_t)said))
                     goto no_memory;
             }
             memcpy(joined.data + header + (size_t)i * 8, &said, 8);
@@ -1198,7 +1245,8 @@ static PyObject *join_rows(PyObject *module, PyObject *args)
         if (!append(&ends, &end, sizeof end))
             goto no_memory;
     }
-    result = Py_BuildValue("(NN)", handed(&joined), handed(&ends));
+    PyObject *memory_type = ((State *)PyModule_GetState(module))->memory_type;
+    result = Py_BuildValue("(NN)", handed(memory_type, &joined), handed(memory_type, &ends));
     goto done;
 no_memory:
     PyErr_NoMemory();
@@ -1234,7 +1282,9 @@ static PyType_Spec builder_spec = {"loglake_dagster.kernels._columns.Builder", s
 
 static int fill_module(PyObject *module)
 {
-    PyObject *type = PyType_FromSpec(&builder_spec);
+    State *state = PyModule_GetState(module);
+    state->memory_type = PyType_FromModuleAndSpec(module, &memory_spec, NULL);
+    PyObject *type = state->memory_type ? PyType_FromModuleAndSpec(module, &builder_spec, NULL) : NULL;
     if (type == NULL)
         return -1;
     int done = PyModule_AddObjectRef(module, "Builder", type);
@@ -1242,9 +1292,24 @@ static int fill_module(PyObject *module)
     return done;
 }
 
+static int clear_module(PyObject *module)
+{
+    State *state = PyModule_GetState(module);
+    if (state != NULL)
+        Py_CLEAR(state->memory_type);
+    return 0;
+}
+
+static void free_module(void *module)
+{
+    clear_module(module);
+}
+
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_module}, {0, NULL}};
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_columns", NULL, 0, module_methods, module_slots, NULL, NULL, NULL};
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_columns", NULL, sizeof(State), module_methods, module_slots, NULL, clear_module, free_module,
+};
 
 PyMODINIT_FUNC PyInit__columns(void)
 {

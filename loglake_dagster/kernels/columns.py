@@ -6,7 +6,7 @@ how long a day takes and never what is in it. Where the extension was not built 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,19 +136,26 @@ def _array(column: Column, rows: int, told: tuple[int, bytes | None, bytes, byte
     return whole if kind == pa.int64() else whole.cast(kind)
 
 
-def joined_rows(columns: Sequence[pa.ChunkedArray]) -> tuple[bytes, list[int]]:
-    """(the bytes of the rows one after the other, where each ends): for every column eight bytes with a text's length
-    or a number, -1 and the smallest number for null, then the texts."""
-    told: list[tuple[Any, ...]] = []
-    for chunked in columns:
-        column = combined(chunked)
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            valid, offsets, texts = column.buffers()
-            told.append((column.offset, pa.types.is_large_string(column.type), valid, offsets, texts or b""))
-        else:
-            # date32 casts to int64 by way of int32 only
-            values = (column.cast(pa.int32()) if column.type == pa.date32() else column).cast(pa.int64())
-            valid, numbers = values.buffers()
-            told.append((values.offset, False, valid, numbers, None))
-    joined, ends = _columns.join_rows(len(columns[0]), told)
-    return joined, np.frombuffer(ends, np.int64).tolist()
+def joined_rows(columns: Sequence[pa.ChunkedArray], rows_at_once: int) -> Iterator[tuple[bytes, list[int]]]:
+    """For so many rows after the other: (their bytes, where each row ends). A row has for every column eight bytes with
+    a text's length or a number, -1 and the smallest number for null, then the texts."""
+    told = [_buffers_of(column) for column in columns]
+    count = len(columns[0])
+    for start in range(0, count, rows_at_once):
+        joined, ends = _columns.join_rows(start, min(start + rows_at_once, count), told)
+        yield joined, np.frombuffer(ends, np.int64).tolist()
+
+
+def _buffers_of(chunked: pa.ChunkedArray) -> tuple[Any, ...]:
+    """A column as the compiled code wants it."""
+    is_text = pa.types.is_string(chunked.type) or pa.types.is_large_string(chunked.type)
+    if chunked.null_count == len(chunked):
+        return True, is_text, 0, False, None, b"", b""
+    column = combined(chunked)
+    if is_text:
+        valid, offsets, texts = column.buffers()
+        return False, True, column.offset, pa.types.is_large_string(column.type), valid, offsets, texts or b""
+    # date32 casts to int64 by way of int32 only
+    values = (column.cast(pa.int32()) if column.type == pa.date32() else column).cast(pa.int64())
+    valid, numbers = values.buffers()
+    return False, False, values.offset, False, valid, numbers, b""

@@ -7,7 +7,7 @@ The multiset hash is the sum of the rows' hashes: it does not depend on order, f
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,28 +19,30 @@ from loglake_dagster.kernels.arrow import combined
 from loglake_dagster.kernels.columns import is_built, joined_rows
 from loglake_dagster.lake.manifest import HASH_BITS
 
-_SLICE_ROWS = 8_192
+# What they are hashed from then stays in a core's own cache.
+_ROWS_AT_ONCE = 1_024
 Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 
 def row_hashes(table: pa.Table, columns: Sequence[str]) -> Hashes:
     """128-bit hashes of the named columns' values, shape (rows, 2), high half first, in the order of the rows."""
-    pieces = [
-        _slice_hashes([table[name].slice(start, _SLICE_ROWS) for name in columns])
-        for start in range(0, table.num_rows, _SLICE_ROWS)
-    ]
-    return np.concatenate(pieces) if pieces else np.zeros((0, 2), np.uint64)
+    if table.num_rows == 0:
+        return np.zeros((0, 2), np.uint64)
+    join = joined_rows if is_built() else joined_by_arrow
+    digest, digests = xxhash.xxh3_128_digest, list[bytes]()
+    for joined, ends in join([table[name] for name in columns], _ROWS_AT_ONCE):
+        view = memoryview(joined)
+        digests += [digest(view[a:b]) for a, b in itertools.pairwise([0, *ends])]
+    return np.frombuffer(b"".join(digests), ">u8").reshape(table.num_rows, 2).astype(np.uint64)
 
 
-def _slice_hashes(columns: Sequence[pa.ChunkedArray]) -> Hashes:
-    joined, ends = joined_rows(columns) if is_built() else joined_by_arrow(columns)
-    view, digest = memoryview(joined), xxhash.xxh3_128_digest
-    digests = b"".join([digest(view[a:b]) for a, b in itertools.pairwise([0, *ends])])
-    return np.frombuffer(digests, ">u8").reshape(len(ends), 2).astype(np.uint64)
-
-
-def joined_by_arrow(columns: Sequence[pa.ChunkedArray]) -> tuple[memoryview, list[int]]:
+def joined_by_arrow(columns: Sequence[pa.ChunkedArray], rows_at_once: int) -> Iterator[tuple[memoryview, list[int]]]:
     """What `joined_rows` says, made by Arrow's own functions: where there is no compiled code."""
+    for start in range(0, len(columns[0]), rows_at_once):
+        yield _joined_by_arrow([column.slice(start, rows_at_once) for column in columns])
+
+
+def _joined_by_arrow(columns: Sequence[pa.ChunkedArray]) -> tuple[memoryview, list[int]]:
     count = len(columns[0])
     header = np.empty((count, len(columns)), "<i8")
     texts: list[pa.Array] = []

@@ -223,31 +223,38 @@ TEXTS = st.none() | st.text(max_size=4)
 WHOLE = st.none() | st.integers(-(2**63) + 1, 2**63 - 1)
 
 
-@given(st.lists(st.tuples(TEXTS, WHOLE, st.none() | st.booleans(), TEXTS), min_size=1), st.integers(0, 5))
-@example([(None, None, None, None)], 0)
-def test_rows_are_joined_as_arrow_joins_them(rows, start):
+@given(
+    st.lists(st.tuples(TEXTS, WHOLE, st.none() | st.booleans(), TEXTS), min_size=1),
+    st.integers(0, 5),
+    st.integers(1, 9),
+)
+@example([(None, None, None, None)], 0, 1)
+def test_rows_are_joined_as_arrow_joins_them(rows, start, at_once):
     types = (pa.string(), pa.int64(), pa.bool_(), pa.large_string())
     arrays = [
         pa.chunked_array([pa.array(values, kind)]).slice(min(start, len(rows) - 1))
         for values, kind in zip(zip(*rows, strict=True), types, strict=True)
     ]
-    joined, ends = columns.joined_rows(arrays)
-    plain, plain_ends = hashing.joined_by_arrow(arrays)
-    assert (bytes(joined), ends) == (bytes(plain), plain_ends)
+    joined = [(bytes(one), ends) for one, ends in columns.joined_rows(arrays, at_once)]
+    assert joined == [(bytes(one), ends) for one, ends in hashing.joined_by_arrow(arrays, at_once)]
+
+
+NUMBERS_GIVEN, TEXTS_GIVEN = (False, False), (False, True)
 
 
 @pytest.mark.parametrize(
     "given_column",
     [
-        (0, False, None, bytes(8), None), (0, False, bytes(0), bytes(16), None), (-1, False, None, bytes(16), None),
-        (1, False, None, bytes(16), None), (0, False, None, bytes(8), b"abc"),
-        (0, False, None, b"\0\0\0\0\x02\0\0\0\x04\0\0\0", b"abc"),
-        (0, False, None, b"\x03\0\0\0\0\0\0\0\x03\0\0\0", b"abc"),
+        (*NUMBERS_GIVEN, 0, False, None, bytes(8), b""), (*NUMBERS_GIVEN, 0, False, bytes(0), bytes(16), b""),
+        (*NUMBERS_GIVEN, -1, False, None, bytes(16), b""), (*NUMBERS_GIVEN, 1, False, None, bytes(16), b""),
+        (*TEXTS_GIVEN, 0, False, None, bytes(8), b"abc"), (*TEXTS_GIVEN, 0, True, None, bytes(12), b"abc"),
+        (*TEXTS_GIVEN, 0, False, None, b"\0\0\0\0\x02\0\0\0\x04\0\0\0", b"abc"),
+        (*TEXTS_GIVEN, 0, False, None, b"\x03\0\0\0\0\0\0\0\x03\0\0\0", b"abc"),
     ],
 )  # fmt: skip
 def test_buffers_that_do_not_hold_their_rows_are_refused(given_column):
     with pytest.raises(ValueError, match="a column's"):
-        columns._columns.join_rows(2, [given_column])
+        columns._columns.join_rows(0, 2, [given_column])
 
 
 def member(name="a", kind="text", column=0, label=-1, judged=-1, inside=None):

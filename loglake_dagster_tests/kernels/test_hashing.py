@@ -56,12 +56,12 @@ def test_the_hash_depends_on_neither_order_nor_chunks_nor_parts(rows, random, pa
 @given(TABLES, st.integers(1, 5))
 def test_the_hash_does_not_depend_on_how_many_rows_are_hashed_at_once(rows, at_once):
     whole = row_hashes(table(rows), SCHEMA.names)
-    before = hashing._SLICE_ROWS
+    before = hashing._ROWS_AT_ONCE
     try:
-        hashing._SLICE_ROWS = at_once
+        hashing._ROWS_AT_ONCE = at_once
         assert (row_hashes(table(rows), SCHEMA.names) == whole).all()
     finally:
-        hashing._SLICE_ROWS = before
+        hashing._ROWS_AT_ONCE = before
 
 
 @given(st.lists(ROWS, min_size=1, max_size=6), st.data())
