@@ -16,7 +16,7 @@ from pathlib import Path
 
 from loglake_dagster.engines import Engine, Progress, ReadreadyJob, SessionsJob, Written
 from loglake_dagster.engines.embedded_sessions import join_sessions
-from loglake_dagster.engines.lookup import base_matches, find_lost, write_asked, write_identity_file
+from loglake_dagster.engines.lookup import base_matches, find_lost, write_asked, write_with_identities
 from loglake_dagster.engines.placing import Piece, place_parts
 from loglake_dagster.engines.pool import Workers, open_workers
 from loglake_dagster.engines.runs import (
@@ -27,7 +27,6 @@ from loglake_dagster.engines.runs import (
     merged_entries,
     moved_duplicates,
     write_rejects,
-    write_run,
 )
 from loglake_dagster.io.store import LocalStore, Store
 from loglake_dagster.lake.settings import EngineSettings
@@ -69,14 +68,6 @@ class EmbeddedEngine(Engine):
             for part in parts:
                 job.target.store.write_file(job.target.key(part.name), scratch / part.name)
         return Written(parts=tuple(parts), engine=NAME)
-
-
-def write_with_identities(run: Run, scratch: Path) -> RunResult:
-    """write_run, with the parts' identity files beside them."""
-    result = write_run(run, scratch)
-    for part, identities in result.parts:
-        write_identity_file(scratch, part, identities)
-    return result
 
 
 def _write_runs(workers: Workers, runs: Sequence[Run], scratch: Path, progress: Progress | None) -> list[RunResult]:

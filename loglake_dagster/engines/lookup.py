@@ -10,7 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from loglake_dagster.engines.runs import Identities, lost_copies, ranks_of, read_identities
+from loglake_dagster.engines.runs import (
+    Identities,
+    Run,
+    RunResult,
+    lost_copies,
+    ranks_of,
+    read_identities,
+    write_run,
+)
 from loglake_dagster.errors import StoreError
 from loglake_dagster.io.identity_files import (
     MIN_ROWS,
@@ -37,6 +45,14 @@ def write_identity_file(scratch: Path, part: Part, identities: Identities) -> No
     if part.rows >= MIN_ROWS:
         data = pack_prefixes(prefixes_of(identities.hashes), part)
         identity_scratch(scratch, part.name).write_bytes(data)
+
+
+def write_with_identities(run: Run, scratch: Path) -> RunResult:
+    """write_run, with the parts' identity files beside them."""
+    result = write_run(run, scratch)
+    for part, identities in result.parts:
+        write_identity_file(scratch, part, identities)
+    return result
 
 
 def write_asked(path: Path, new: Iterable[Identities]) -> int:
