@@ -68,7 +68,7 @@ docs: $(VENV)/run  ## write the tables' pages and their DDL from the records
 	@$(BIN)/python -m loglake_dagster.generate
 
 constraints: $(VENV)/dev  ## take the installed versions as the tested ones
-	@{ head -2 constraints.txt; $(BIN)/pip freeze --exclude-editable; } > constraints.new && mv constraints.new constraints.txt
+	@{ head -2 constraints.txt; $(BIN)/pip freeze --all --exclude-editable | grep -v '^pip=='; } > constraints.new && mv constraints.new constraints.txt
 
 clean:  ## remove what the commands made: the environment, the sample lake and its history
 	rm -rf $(VENV) $(DAGSTER_HOME) lake landing *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -119,4 +119,7 @@ def main(folder: str, name: str, role: str = "", *details: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    # What is sent to a worker must be of a module that it can import: workers do not import this one as their main.
+    from loglake_dagster_tests.engines import one_run
+
+    one_run.main(*sys.argv[1:])
