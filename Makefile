@@ -77,7 +77,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run: setup.py constraints.txt loglake_dagster/kernels/_columns.c | $(VENV)/bin/python
+$(VENV)/run: setup.py constraints.txt $(wildcard loglake_dagster/kernels/*.c loglake_dagster/kernels/compiled/*.h) | $(VENV)/bin/python
 	@echo "installing Log Lake into $(VENV) (a minute or two, once)"
 	@$(PIP) -e '.[ui]'
 	@touch $@

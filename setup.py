@@ -48,6 +48,7 @@ DEV = [
 COLUMNS = Extension(
     "loglake_dagster.kernels._columns",
     ["loglake_dagster/kernels/_columns.c"],
+    depends=sorted(str(path.relative_to(HERE)) for path in HERE.glob("loglake_dagster/kernels/compiled/*.h")),
     extra_compile_args=["-O3"],
     py_limited_api=True,
     optional=True,

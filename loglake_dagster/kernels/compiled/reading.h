@@ -1,0 +1,143 @@
+/* One record of the declared shape, from its text to noted values. */
+
+#ifndef LOGLAKE_READING_H
+#define LOGLAKE_READING_H
+
+#include "builder.h"
+
+typedef struct {
+    const byte *end;
+    Builder *builder;
+    /* the record in hand */
+    int is_odd, value_count;
+    int flags; /* of the whole text */
+    uint64_t labels, seen[MOST_MEMBERS / 64];
+    int judged[MOST_JUDGED]; /* places in `values` */
+    Value values[MOST_MEMBERS];
+} Reader;
+
+static void note(Reader *reader, const Member *member, const byte *start, int64_t size, int is_escaped)
+{
+    if (member->judged >= 0)
+        reader->judged[member->judged] = is_escaped ? -1 : reader->value_count;
+    reader->values[reader->value_count++] = (Value){start, size, member->column, is_escaped};
+}
+
+static const byte *read_object(Reader *reader, Node *node, const byte *p, int depth);
+
+/* The value of a known member: noted if it is as declared, else the record is odd. NULL if it is not sound. */
+static const byte *read_member(Reader *reader, const Member *member, const byte *p, int depth)
+{
+    const byte *start = p;
+    int flags = 0;
+    switch (member->kind) {
+    case TEXT:
+    case TIME:
+        if (*p != '"')
+            break;
+        p = skip_string(p + 1, reader->end, &flags);
+        if (p == NULL)
+            return NULL;
+        reader->flags |= flags;
+        if (flags & LONE) {
+            reader->is_odd = 1;
+        } else if (member->kind == TEXT) {
+            note(reader, member, start + 1, p - start - 1, flags & ESCAPED);
+        } else {
+            int64_t time = time_of(start + 1, p - start - 1);
+            if (time < 0)
+                reader->is_odd = 1;
+            else
+                note(reader, member, NULL, time, 0);
+        }
+        return p + 1;
+    case JSON:
+        p = skip_value(p, reader->end, depth, &flags);
+        if (p == NULL)
+            return NULL;
+        reader->flags |= flags;
+        if (flags & LONE)
+            reader->is_odd = 1;
+        if (*start == 'n')
+            reader->labels |= (uint64_t)1 << member->label;
+        else
+            note(reader, member, start, p - start, 0);
+        return p;
+    case FLAG:
+        if (*p != 't' && *p != 'f')
+            break;
+        p = skip_value(p, reader->end, depth, &flags);
+        if (p != NULL)
+            note(reader, member, NULL, *start == 't', 0);
+        return p;
+    case NUMBER: {
+        const byte *digits = p + (*p == '-');
+        const byte *after = skip_digits(digits);
+        if (after == digits || after - digits > 18 || (*digits == '0' && after - digits > 1) || *after == '.' ||
+            *after == 'e' || *after == 'E')
+            break;
+        int64_t number = 0;
+        for (const byte *q = digits; q < after; q++)
+            number = number * 10 + (*q - '0');
+        note(reader, member, NULL, *p == '-' ? -number : number, 0);
+        return after;
+    }
+    case NODE:
+        if (*p != '{')
+            break;
+        return read_object(reader, member->node, p, depth - 1);
+    }
+    reader->is_odd = 1;
+    return skip_value(p, reader->end, depth, &reader->flags);
+}
+
+/* An object of the shape, from its bracket on; NULL if it is not sound. */
+static const byte *read_object(Reader *reader, Node *node, const byte *p, int depth)
+{
+    Member *member = NULL;
+    p = skip_space(p + 1);
+    if (*p == '}') {
+        if (node->label >= 0)
+            reader->labels |= (uint64_t)1 << node->label;
+        return p + 1;
+    }
+    for (;;) {
+        int flags = 0;
+        const byte *name = p + 1;
+        if (*p != '"')
+            return NULL;
+        Member *found = next_member(node, member, name, reader->end);
+        if (found != NULL) {
+            p = name + found->size;
+        } else {
+            p = skip_string(name, reader->end, &flags);
+            if (p == NULL)
+                return NULL;
+            reader->flags |= flags;
+            found = flags ? NULL : find_member(node, member, name, (size_t)(p - name));
+        }
+        if (found != NULL)
+            member = found;
+        p = skip_space(p + 1);
+        if (*p != ':')
+            return NULL;
+        p = skip_space(p + 1);
+        if (found != NULL && !(reader->seen[found->id >> 6] >> (found->id & 63) & 1)) {
+            reader->seen[found->id >> 6] |= (uint64_t)1 << (found->id & 63);
+            p = read_member(reader, found, p, depth);
+        } else {
+            reader->is_odd = 1;
+            p = skip_value(p, reader->end, depth, &reader->flags);
+        }
+        if (p == NULL)
+            return NULL;
+        p = skip_space(p);
+        if (*p == '}')
+            return p + 1;
+        if (*p != ',')
+            return NULL;
+        p = skip_space(p + 1);
+    }
+}
+
+#endif
