@@ -128,6 +128,8 @@ def spark_day(workload: pathlib.Path, truth: Truth) -> dict[str, Any]:
     session = (
         SparkSession.builder.master(f"local[{CORES}]")
         .config("spark.ui.enabled", "false")
+        # Names that differ in case alone are in every log; Spark takes them for one column twice, and fails.
+        .config("spark.sql.caseSensitive", "true")
         .config("spark.driver.memory", "6g")
         .getOrCreate()
     )
