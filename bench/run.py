@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import importlib.metadata
+import itertools
 import json
 import os
 import pathlib
@@ -51,6 +52,7 @@ PLAN = (
 )  # fmt: skip
 # Minutes long: in the first round alone.
 ONCE = frozenset({(SEED, "spark day")})
+SAMPLE_S, LOOKED_FOR_CHILDREN = 0.2, 5
 LIBRARIES = ("duckdb", "isal", "msgspec", "numpy", "pyarrow", "pyspark")
 
 
@@ -104,9 +106,8 @@ class Report:
 
 
 def measure(module: str, name: str, workload: pathlib.Path) -> dict[str, Any]:
-    """One measurement, with the most memory that its processes took together (RSS: what they
-    share is counted in each; reading PSS would take a tenth of what is measured). Ends the benchmark when the result
-    is not right."""
+    """One measurement, with the most memory that its processes took together (RSS: what they share is counted in
+    each). Ends the benchmark when the result is not right."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, name, str(workload)], stdout=subprocess.PIPE, cwd=HERE.parent, text=True
     )
@@ -125,7 +126,7 @@ def measure(module: str, name: str, workload: pathlib.Path) -> dict[str, Any]:
 
 
 class _Peak(threading.Thread):
-    """Samples the memory of a process and its children."""
+    """Samples the memory of a process and its children; seldom enough to leave the cores to what is measured."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -133,18 +134,17 @@ class _Peak(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        while not self._is_over.wait(0.1):
-            self._peak = max(self._peak, self._now())
-
-    def _now(self) -> int:
-        total = 0
-        try:
-            root = psutil.Process(self._pid)
-            for one in [root, *root.children(recursive=True)]:
-                total += one.memory_info().rss
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            pass
-        return total
+        family: list[psutil.Process] = []
+        for number in itertools.count():
+            if self._is_over.wait(SAMPLE_S):
+                return
+            try:
+                if number % LOOKED_FOR_CHILDREN == 0:
+                    root = psutil.Process(self._pid)
+                    family = [root, *root.children(recursive=True)]
+                self._peak = max(self._peak, sum(one.memory_info().rss for one in family))
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                family = []
 
     def stop(self) -> int:
         """The peak in bytes."""
@@ -234,8 +234,8 @@ def header(rounds: int, workloads: Mapping[str, Mapping[str, Any]]) -> str:
     return (
         f"# Benchmark\n\nMade by `make bench` on {dt.datetime.now(dt.timezone.utc):%F}: {os.cpu_count()} cores, "
         f"{psutil.virtual_memory().total / 2**30:.0f} GiB, Python {platform.python_version()}, {versions}. "
-        f"Medians of {rounds} rounds (`spark day`: one); every result was held against the truth. Ratios are of one round and mean "
-        f"something on any machine, seconds do not.\n\n{made}\n\n"
+        f"Medians of {rounds} rounds (`spark day`: one); every result was held against the truth. Ratios are of one "
+        f"round and mean something on any machine, seconds do not.\n\n{made}\n\n"
     )
 
 

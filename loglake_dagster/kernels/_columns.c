@@ -19,6 +19,8 @@ static long judge(Reader *reader, PyObject *verdicts, PyObject *ask)
     char key[1024];
     size_t size = 0;
     int count = reader->builder->judged_count;
+    if (reader->is_unsure || count == 0)
+        return UNJUDGED;
     for (int i = 0; i < count; i++) {
         if (reader->judged[i] < 0)
             return UNJUDGED;
@@ -114,7 +116,7 @@ static const byte *add_record(Reader *reader, const byte *text, const byte *p, i
 {
     Builder *self = reader->builder;
     const byte *start = p;
-    reader->value_count = 0;
+    reader->value_count = reader->is_unsure = 0;
     reader->labels = 0;
     memset(reader->seen, 0, sizeof reader->seen);
     for (int i = 0; i < MOST_JUDGED; i++)

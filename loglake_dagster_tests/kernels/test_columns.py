@@ -149,6 +149,21 @@ def test_judged_fields_of_any_kind_are_judged_the_same(name, wanted):
     decoded(log(row(eventName=name), row(), row(eventName="drop", unknown=1), row(eventName="drop")), wanted=wanted)
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        '"eventName":"drop","eventName":"keep"', '"eventName":"keep","eventName":"drop"',
+        '"eventName":"drop","event\\u004eame":"keep"', '"eventName":"keep","event\\u004eame":"drop"',
+        '"eventName":"drop","eventName":null', '"eventName":"drop","who":{"arn":"\\ud800"}',
+        '"eventName":"drop","requestParameters":["\\ud800"]', '"eventName":"drop","unknown":"\\udc00"',
+        '"eventName":"drop","readOnly":"\\ud800"', '"\\ud800":1,"eventName":"drop"',
+        '"eventName":"drop","requestParameters":1,"requestParameters":2', '"eventName":"drop","n\\u0061me":1',
+    ],
+)  # fmt: skip
+def test_what_may_be_judged_in_two_ways_is_judged_by_the_readers(members):
+    decoded(log(f"{{{TIME},{members}}}", row(eventName="a")), wanted=JUDGED)
+
+
 @pytest.mark.parametrize("byte", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", "\u00fc".encode()])
 def test_what_is_not_utf_8_is_left_wherever_it_stands(byte):
     for text in (row(eventName="?"), row(who={"arn": "a?"}), row(requestParameters={"?": 1}), row(**{"ne?w": 1}), "?"):

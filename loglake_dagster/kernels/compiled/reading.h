@@ -10,6 +10,7 @@ typedef struct {
     Builder *builder;
     /* the record in hand */
     int is_odd, value_count;
+    int is_unsure; /* what it is judged by may be read in two ways: a name twice, an escaped name, half a pair */
     int flags; /* of the whole text */
     uint64_t labels, seen[MOST_MEMBERS / 64];
     int judged[MOST_JUDGED]; /* places in `values` */
@@ -40,7 +41,7 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
             return NULL;
         reader->flags |= flags;
         if (flags & LONE) {
-            reader->is_odd = 1;
+            reader->is_odd = reader->is_unsure = 1;
         } else if (member->kind == TEXT) {
             note(reader, member, start + 1, p - start - 1, flags & ESCAPED);
         } else {
@@ -57,7 +58,7 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
             return NULL;
         reader->flags |= flags;
         if (flags & LONE)
-            reader->is_odd = 1;
+            reader->is_odd = reader->is_unsure = 1;
         if (*start == 'n')
             reader->labels |= (uint64_t)1 << member->label;
         else
@@ -88,7 +89,10 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
         return read_object(reader, member->node, p, depth - 1);
     }
     reader->is_odd = 1;
-    return skip_value(p, reader->end, depth, &reader->flags);
+    p = skip_value(p, reader->end, depth, &flags);
+    reader->flags |= flags;
+    reader->is_unsure |= flags & LONE;
+    return p;
 }
 
 /* An object of the shape, from its bracket on; NULL if it is not sound. */
@@ -127,7 +131,11 @@ static const byte *read_object(Reader *reader, Node *node, const byte *p, int de
             p = read_member(reader, found, p, depth);
         } else {
             reader->is_odd = 1;
-            p = skip_value(p, reader->end, depth, &reader->flags);
+            reader->is_unsure |= flags & ESCAPED || (found != NULL && found->judged >= 0);
+            flags = 0;
+            p = skip_value(p, reader->end, depth, &flags);
+            reader->flags |= flags;
+            reader->is_unsure |= flags & LONE;
         }
         if (p == NULL)
             return NULL;
