@@ -71,7 +71,7 @@ constraints: $(VENV)/dev  ## take the installed versions as the tested ones
 	@{ head -2 constraints.txt; $(BIN)/pip freeze --all --exclude-editable | grep -v '^pip=='; } > constraints.new && mv constraints.new constraints.txt
 
 clean:  ## remove what the commands made: the environment, the sample lake and its history
-	rm -rf $(VENV) $(DAGSTER_HOME) lake landing *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf loglake_dagster/kernels/*.so build $(VENV) $(DAGSTER_HOME) lake landing *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'

@@ -84,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _spark(master: str | None, settings: EngineSettings) -> SparkEngine:
-    return SparkEngine(replace(settings, master=master))
+    # Spark's own settings are told to the service, by Dagster; the file of a job has none to give.
+    return SparkEngine(replace(settings, master=master, conf={}, launch=None, spark_above=None))
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import hashlib
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -145,7 +146,7 @@ class Handover:
         data = self.store.read(self._key(name))
         try:
             return msgspec.json.decode(gzip.decompress(data), type=kind)
-        except (msgspec.DecodeError, OSError, EOFError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise StoreError(f"{self.store.uri(self._key(name))}: not a readable file of a job: {error}") from error
 
 

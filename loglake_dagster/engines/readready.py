@@ -105,7 +105,7 @@ def materialize_readready(
         facts = {"coverage": audit.coverage.ratio, "landed": audit.coverage.landed, "expected": audit.coverage.expected}
         lake.publish(manifest, plan.published.manifest.version if plan.published else None, facts)
     if audit.is_passed:
-        drop_steps(lake, source.readready_name, day, manifest.version)
+        drop_steps(lake, source.readready_name, day)
         known = {entry.uri for entry in entries}
         read = [late.entry for uri, late in plan.state.late.items() if uri in known]
         lake.catalog.settle_late(source.readready_name, day, [*read, *plan.state.late_refused])
@@ -140,7 +140,8 @@ class _Done:
 
 def _take_steps(lake: Lake, plan: Plan, progress: Progress | None) -> tuple[Plan, _Done]:
     """Works off all steps but the last, each kept: (the plan of what is left, what was done)."""
-    *steps, last = cut_steps(plan.unread, lake.settings.engine)
+    held = sum(entry.size for entry in plan.base.entries) if plan.base else 0
+    *steps, last = cut_steps(plan.unread, lake.settings.engine, held)
     done = _Done(len(plan.unread))
     for objects in steps:
         folder = lake.new_step(plan.source.readready_name, plan.day, after_of(plan.published))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
-import pickle
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from loglake_dagster import errors
 from loglake_dagster.engines.spark_tasks import Batches
-from loglake_dagster.errors import LogLakeError, quote
+from loglake_dagster.errors import LogLakeError, StoreError, quote
 from loglake_dagster.lake.settings import EngineSettings
 
 NEEDED = ("pyspark", "pandas")
@@ -77,8 +78,7 @@ def mapped(frame: Any, schema: pa.Schema, function: Callable[..., Batches], *arg
         try:
             yield from function(*given, batches)
         except LogLakeError as error:
-            text = base64.b64encode(pickle.dumps(error)).decode()
-            raise RuntimeError(f"loglake-error:{text}: {error}") from error
+            raise RuntimeError(f"loglake-error:{_as_text(error)}: {error}") from error
 
     return frame.mapInArrow(run, spark_schema(schema))
 
@@ -106,11 +106,27 @@ def plain_errors() -> Iterator[None]:
         raise _told(error) from error
 
 
+def _as_text(error: LogLakeError) -> str:
+    """An error of ours, to be found again in the text of Spark's. As JSON: what a log or a key holds may be in an
+    error's text too, and must not become code."""
+    facts = {name: fact for name, fact in error.facts.items() if isinstance(fact, (str, int, float))}
+    return base64.b64encode(json.dumps([type(error).__name__, str(error), facts]).encode()).decode()
+
+
+def _of_text(text: str) -> LogLakeError:
+    """The error again: of its class, if that is raised with a message and facts."""
+    name, message, facts = json.loads(base64.b64decode(text))
+    kind: Any = getattr(errors, name, None)
+    if kind not in (StoreError, errors.AuditError, errors.ConfigError, errors.CatalogError):
+        kind = LogLakeError
+    ours: LogLakeError = kind(message, **facts)
+    return ours
+
+
 def _told(error: Exception) -> LogLakeError:
     text = str(error)
     if (found := _MARK.search(text)) is not None:
-        ours: LogLakeError = pickle.loads(base64.b64decode(found[1]))
-        return ours
+        return _of_text(found[1])
     lines = [
         line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("at ", "File"))
     ]

@@ -29,12 +29,16 @@ def after_of(published: BaseVersion | None) -> str:
     return published.manifest.version if published else NOTHING
 
 
-def cut_steps(objects: Sequence[PlannedObject], settings: EngineSettings) -> list[list[PlannedObject]]:
+def cut_steps(
+    objects: Sequence[PlannedObject], settings: EngineSettings, held_bytes: int = 0
+) -> list[list[PlannedObject]]:
     """The objects in steps of at most so many objects and source bytes, or of one object; at least one step. Along the
     order of runs, so that copies seldom meet across steps. On Spark all are one: a cluster does not hold a day in one
-    memory, and what it has made is on its executors, to be made again by itself."""
+    memory, and what it has made is on its executors, to be made again by itself. Days that `spark_above` leaves to this
+    machine are cut; `held_bytes` are the source bytes of what the day has already."""
     steps: list[list[PlannedObject]] = [[]]
-    if settings.type == "spark":
+    day_bytes = held_bytes + sum(one.entry.size for one in objects)
+    if settings.type == "spark" and (settings.spark_above is None or day_bytes > settings.spark_above):
         return [list(objects)]
     size = 0
     for one in sorted(objects, key=key_order):
@@ -94,12 +98,15 @@ def refuse_if_overtaken(lake: Lake, table: str, day: dt.date, published: BaseVer
         )
 
 
-def drop_steps(lake: Lake, table: str, day: dt.date, after: str) -> None:
-    """Removes a day's steps that no run can add to any more: all but those after the version that is published now. Of
+def drop_steps(lake: Lake, table: str, day: dt.date) -> None:
+    """Removes a day's steps that no run can add to any more: all but those after the version that is published now, by
+    whomever: another run may have begun a backlog on it. Of
     a lake in a folder alone: in an object store nothing is deleted by Log Lake, a lifecycle rule does it
     (docs/running.md)."""
     if not isinstance(lake.store, LocalStore):
         return
+    current = lake.catalog.published(table, day)
+    after = current.version if current else NOTHING
     folder = lake.store.path / steps_folder(table, day)
     for old in folder.glob("after=*"):
         if old.name != f"after={after}":

@@ -24,9 +24,9 @@ except ImportError:  # no compiler where it was installed: the readers in Python
     _columns = None  # type: ignore[assignment]
 
 _KINDS: dict[Kind, str] = {
-    "string": "text", "json": "json", "boolean": "flag", "timestamp": "time", "bigint": "number", "int": "number",
+    "string": "text", "json": "json", "boolean": "flag", "timestamp": "time", "bigint": "number",
 }  # fmt: skip
-_MOST_COLUMNS, _MOST_LABELS, _MOST_JUDGED = 256, 63, 4
+_MOST_MEMBERS, _MOST_LABELS, _MOST_JUDGED = 256, 48, 4
 
 # Of a record's judged texts: the name of the rule that drops it, None if it is kept.
 Verdict = Callable[[Sequence[str]], str | None]
@@ -57,6 +57,7 @@ class ColumnBuilder:
         self._columns = flattener.columns
         self._places = {column.name: place for place, column in enumerate(self._columns)}
         self._labels: list[str] = []
+        self._nulls: list[str] = []
         self._member = member
         self._verdicts: dict[bytes, int] | None = None if verdict is None else {}
         self._verdict, self._rules = verdict, list[str]()
@@ -70,19 +71,15 @@ class ColumnBuilder:
         flatten.py, and texts list them in that order."""
         told: list[tuple[Any, ...]] = []
         for name, column in node.leaves.items():
-            label = self._label(f"{node.path}.{name}=null" if node.path else f"{name}=null", column.kind == "json")
+            text = f"{node.path}.{name}=null" if node.path else f"{name}=null"
+            label = _numbered(self._labels, text) if column.kind == "json" else -1
+            null = _numbered(self._nulls, text) if column.kind not in ("json", "timestamp") else -1
             place = judged.index(name) if name in judged else -1
-            told.append((name, _KINDS[column.kind], self._places[column.name], label, place, None))
+            told.append((name, _KINDS[column.kind], self._places[column.name], label, null, place, None))
         for name, child in node.nodes.items():
-            inside = self._members(child)
-            told.append((name, "node", -1, self._label(f"{child.path}={{}}", True), -1, inside))
+            inside, null = self._members(child), _numbered(self._nulls, f"{child.path}=null")
+            told.append((name, "node", -1, _numbered(self._labels, f"{child.path}={{}}"), null, -1, inside))
         return told
-
-    def _label(self, text: str, is_used: bool) -> int:
-        if not is_used:
-            return -1
-        self._labels.append(text)
-        return len(self._labels) - 1
 
     def add(self, text: bytes, place: int, first: int) -> Taken | None:
         """Adds the rows of the text, of the object at `place`, whose records are counted from `first` on. None, and
@@ -104,21 +101,43 @@ class ColumnBuilder:
             self._rules.append(rule)
         return self._rules.index(rule) + 1
 
+    def _label_texts(self, codes: np.ndarray[Any, Any]) -> pa.Array:
+        """For each code the labels whose bits it has and, last, the null that it has the number of."""
+        kinds = np.unique(codes).tolist()
+        known = self._labels + [""] * (_MOST_LABELS - len(self._labels))
+        nulls = {kind: [self._nulls[(kind >> _MOST_LABELS) - 1]] for kind in kinds if kind >> _MOST_LABELS}
+        return label_texts(known, codes, nulls)
+
     def finish(self) -> dict[str, pa.Array]:
         """The arrays of what was added since the last time, by column name, in the order in which it was added."""
         rows, places, ordinals, labels, columns = self._builder.finish()
         self.size = 0
         arrays = {column.name: _array(column, rows, told) for column, told in zip(self._columns, columns, strict=True)}
         arrays[EXTRA] = pa.nulls(rows, pa.string())
-        arrays[EMPTY_FIELDS] = label_texts(self._labels, np.frombuffer(labels, np.int64))
+        arrays[EMPTY_FIELDS] = self._label_texts(np.frombuffer(labels, np.int64))
         arrays[SOURCE_ORDINAL.name] = pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(ordinals)], 0)
         arrays[OBJECT_PLACE] = pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(places)], 0)
         return arrays
 
 
+def _numbered(texts: list[str], text: str) -> int:
+    """Adds the text to the list; its place there."""
+    texts.append(text)
+    return len(texts) - 1
+
+
 def can_build(flattener: Flattener, judged: Sequence[str]) -> bool:
     """Whether the compiled code is there and can hold this shape."""
-    return is_built() and len(flattener.columns) <= _MOST_COLUMNS and len(judged) <= _MOST_JUDGED
+    nodes = sum(1 for _node in _nodes_of(flattener.root))
+    labels = nodes + sum(column.kind == "json" for column in flattener.columns)
+    is_small = len(flattener.columns) + nodes <= _MOST_MEMBERS and labels <= _MOST_LABELS
+    return is_built() and is_small and len(judged) <= _MOST_JUDGED and "int" not in {c.kind for c in flattener.columns}
+
+
+def _nodes_of(node: Node) -> Iterator[Node]:
+    for child in node.nodes.values():
+        yield child
+        yield from _nodes_of(child)
 
 
 def _array(column: Column, rows: int, told: tuple[int, bytes | None, bytes, bytes | None] | None) -> pa.Array:
@@ -132,8 +151,7 @@ def _array(column: Column, rows: int, told: tuple[int, bytes | None, bytes, byte
     if column.kind == "boolean":
         bits = pa.py_buffer(np.packbits(np.frombuffer(values, np.uint8), bitorder="little"))
         return pa.Array.from_buffers(kind, rows, [validity, bits], nulls)
-    whole = pa.Array.from_buffers(pa.int64(), rows, [validity, pa.py_buffer(values)], nulls)
-    return whole if kind == pa.int64() else whole.cast(kind)
+    return pa.Array.from_buffers(kind, rows, [validity, pa.py_buffer(values)], nulls)
 
 
 def joined_rows(columns: Sequence[pa.ChunkedArray], rows_at_once: int) -> Iterator[tuple[bytes, list[int]]]:

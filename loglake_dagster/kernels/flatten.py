@@ -327,12 +327,15 @@ def _empty_labels(count: int, empties: Sequence[tuple[str, np.ndarray[Any, Any]]
     return label_texts([label for label, _mask in empties], codes)
 
 
-def label_texts(labels: Sequence[str], codes: np.ndarray[Any, Any]) -> pa.Array:
-    """For each code the labels whose bits it has, comma-separated; null for 0. Rows share few codes, so each one's text
-    is made once."""
+def label_texts(
+    labels: Sequence[str], codes: np.ndarray[Any, Any], last: Mapping[int, Sequence[str]] | None = None
+) -> pa.Array:
+    """For each code the labels whose bits it has and what `last` has for it, comma-separated; null for none. Rows share
+    few codes, so each one's text is made once."""
+    last = last or {}
     kinds = pa.array(codes).dictionary_encode()
     texts = [
-        ",".join(label for bit, label in enumerate(labels) if kind >> bit & 1) or None
+        ",".join([*(label for bit, label in enumerate(labels) if kind >> bit & 1), *last.get(kind, ())]) or None
         for kind in kinds.dictionary.to_pylist()
     ]
     return pa.array(texts, pa.string()).take(kinds.indices)

@@ -139,6 +139,8 @@ def test_how_a_backlog_is_cut() -> None:
     assert cut(objects(5, 5, 1, 99, 1), step_bytes=10) == [[5, 5], [1], [99], [1]]
     assert cut(list(reversed(objects(1, 2, 3))), step_bytes=3) == [[1, 2], [3]]
     assert cut(objects(1, 2, 3), step_objects=1, type="spark") == [[1, 2, 3]]
+    assert cut(objects(1, 2, 3), step_objects=1, type="spark", spark_above=6) == [[1], [2], [3]]
+    assert cut(objects(1, 2, 3), step_objects=1, type="spark", spark_above=5) == [[1, 2, 3]]
 
 
 def entry(number: int, size: int) -> ObjectEntry:

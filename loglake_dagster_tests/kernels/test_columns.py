@@ -143,6 +143,30 @@ def test_every_day_has_its_time(day):
     assert str(result.rows["time"][0].as_py()) == f"{day} 12:34:56"
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        '"eventName":null', '"readOnly":null', '"count":null', '"who":null', '"who":{"arn":null}',
+        '"who":{"tags":null}',
+        '"who":{"session":null}', '"who":{"session":{"id":null}}', '"who":{"session":{"issuer":null}}',
+        '"who":{"arn":null,"session":{}}', '"eventName":null,"count":null', '"count":null,"eventName":null',
+        '"who":{"arn":null,"tags":null}', '"requestParameters":null,"eventName":null,"who":{}', '"eventName": null ',
+        '"who":{"arn":null,"arn":"a"}', '"who":{"arn":nul}', '"eventTime":null', '"wh\u00f6":null',
+        '"\u00f6":1,"who":null',
+    ],
+)  # fmt: skip
+def test_nulls_are_the_same_wherever_they_stand(members):
+    for wanted in (OPEN, JUDGED):
+        decoded(log(f"{{{TIME},{members}}}", row(eventName="a"), row(eventName="\u00e9", readOnly=True)), wanted=wanted)
+
+
+def test_one_null_and_texts_beyond_ascii_are_taken_by_the_compiled_code():
+    builder = ColumnBuilder(FLATTENER, "Records", "eventTime", (), None)
+    told = builder.add(log(row(eventName=None), row(who={"arn": None}), row(readOnly=True, eventName="\u00e9")), 0, 0)
+    assert (told.found, told.odd) == (3, [])
+    assert builder.finish()["emptyfields"].to_pylist() == ["eventName=null", "who={},who.arn=null", None]
+
+
 @pytest.mark.parametrize("wanted", [OPEN, JUDGED], ids=["open", "judged"])
 @pytest.mark.parametrize("name", [None, 7, {}, "drop", "Drop", "dr\\u006fp", "x" * 2000, "\0", "drop\0"])
 def test_judged_fields_of_any_kind_are_judged_the_same(name, wanted):
@@ -273,7 +297,7 @@ def test_buffers_that_do_not_hold_their_rows_are_refused(given_column):
 
 
 def member(name="a", kind="text", column=0, label=-1, judged=-1, inside=None):
-    return name, kind, column, label, judged, inside
+    return name, kind, column, label, -1, judged, inside
 
 
 @pytest.mark.parametrize(

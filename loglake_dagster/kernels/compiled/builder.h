@@ -45,14 +45,14 @@ static const char *const KINDS[] = {"text", "json", "flag", "time", "number", "n
 
 static Node *read_shape(Builder *self, PyObject *members, int label);
 
-/* A member from (name, kind, column, label, judged, members of a node). */
+/* A member from (name, kind, column, label, number of its null, judged, members of a node). */
 static int read_shape_member(Builder *self, Node *node, int place, PyObject *told)
 {
     const char *name, *kind;
     Py_ssize_t size;
-    int column, label, judged;
+    int column, label, null, judged;
     PyObject *inside;
-    if (!PyArg_ParseTuple(told, "s#siiiO", &name, &size, &kind, &column, &label, &judged, &inside))
+    if (!PyArg_ParseTuple(told, "s#siiiiO", &name, &size, &kind, &column, &label, &null, &judged, &inside))
         return 0;
     Member *member = &node->members[place];
     member->next = -1;
@@ -61,7 +61,7 @@ static int read_shape_member(Builder *self, Node *node, int place, PyObject *tol
         if (strcmp(kind, KINDS[i]) == 0)
             member->kind = i;
     int is_node = (int)member->kind == NODE;
-    if ((int)member->kind < 0 || size == 0 || self->member_count >= MOST_MEMBERS || label >= MOST_LABELS ||
+    if ((int)member->kind < 0 || size == 0 || self->member_count >= MOST_MEMBERS || label >= MOST_LABELS || null >= INT16_MAX ||
         judged >= MOST_JUDGED || (!is_node && (column < 0 || column >= self->column_count)) ||
         (member->kind == JSON && label < 0)) {
         PyErr_Format(PyExc_ValueError, "member %s: not a shape that columns can be made of", name);
@@ -70,6 +70,7 @@ static int read_shape_member(Builder *self, Node *node, int place, PyObject *tol
     member->id = self->member_count++;
     member->column = column;
     member->label = label;
+    member->null = null;
     member->judged = judged;
     member->size = (uint32_t)size;
     member->name = calloc((size_t)size / 8 + 1, 8);

@@ -26,7 +26,7 @@ static void note(Reader *reader, const Member *member, const byte *start, int64_
 
 static const byte *read_object(Reader *reader, Node *node, const byte *p, int depth);
 
-/* The value of a known member: noted if it is as declared, else the record is odd. NULL if it is not sound. */
+/* The value of a known member: noted if it is as declared, or null; else the record is odd. NULL if it is not sound. */
 static const byte *read_member(Reader *reader, const Member *member, const byte *p, int depth)
 {
     const byte *start = p;
@@ -88,10 +88,14 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
             break;
         return read_object(reader, member->node, p, depth - 1);
     }
-    reader->is_odd = 1;
     p = skip_value(p, reader->end, depth, &flags);
     reader->flags |= flags;
     reader->is_unsure |= flags & LONE;
+    /* One null has a place in the labels; of several the order counts. */
+    if (*start == 'n' && member->null >= 0 && reader->labels >> MOST_LABELS == 0)
+        reader->labels |= (uint64_t)(member->null + 1) << MOST_LABELS;
+    else
+        reader->is_odd = 1;
     return p;
 }
 
@@ -99,12 +103,10 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
 static const byte *read_object(Reader *reader, Node *node, const byte *p, int depth)
 {
     Member *member = NULL;
+    int has_said = 0; /* a value, an object, or the null of a JSON leaf */
     p = skip_space(p + 1);
-    if (*p == '}') {
-        if (node->label >= 0)
-            reader->labels |= (uint64_t)1 << node->label;
-        return p + 1;
-    }
+    if (*p == '}')
+        goto done;
     for (;;) {
         int flags = 0;
         const byte *name = p + 1;
@@ -118,7 +120,7 @@ static const byte *read_object(Reader *reader, Node *node, const byte *p, int de
             if (p == NULL)
                 return NULL;
             reader->flags |= flags;
-            found = flags ? NULL : find_member(node, member, name, (size_t)(p - name));
+            found = flags & ESCAPED ? NULL : find_member(node, member, name, (size_t)(p - name));
         }
         if (found != NULL)
             member = found;
@@ -128,6 +130,7 @@ static const byte *read_object(Reader *reader, Node *node, const byte *p, int de
         p = skip_space(p + 1);
         if (found != NULL && !(reader->seen[found->id >> 6] >> (found->id & 63) & 1)) {
             reader->seen[found->id >> 6] |= (uint64_t)1 << (found->id & 63);
+            has_said |= *p != 'n' || found->kind == JSON;
             p = read_member(reader, found, p, depth);
         } else {
             reader->is_odd = 1;
@@ -141,11 +144,15 @@ static const byte *read_object(Reader *reader, Node *node, const byte *p, int de
             return NULL;
         p = skip_space(p);
         if (*p == '}')
-            return p + 1;
+            break;
         if (*p != ',')
             return NULL;
         p = skip_space(p + 1);
     }
+done:
+    if (!has_said && node->label >= 0)
+        reader->labels |= (uint64_t)1 << node->label;
+    return p + 1;
 }
 
 #endif

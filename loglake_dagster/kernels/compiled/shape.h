@@ -5,7 +5,7 @@
 
 #include "column.h"
 
-enum { MOST_MEMBERS = 256, MOST_LABELS = 63, MOST_JUDGED = 4, MOST_RULES = 8, DEEPEST = 200, SLOTS = 512 };
+enum { MOST_MEMBERS = 256, MOST_LABELS = 48, MOST_JUDGED = 4, MOST_RULES = 8, DEEPEST = 200, SLOTS = 512 };
 
 typedef struct Node Node;
 
@@ -17,6 +17,7 @@ typedef struct {
     Kind kind;
     int column;   /* of a leaf */
     int label;    /* bit of "was null" of a JSON leaf */
+    int null;     /* number of "was null" of another leaf, or of a node; -1 where it may not be */
     int judged;   /* place among the judged, or -1 */
     int id;       /* bit by which a second one is seen */
     int next;     /* the member that followed it last time: records of a log are alike */
