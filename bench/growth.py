@@ -1,6 +1,6 @@
 """How time and memory grow with the day: the whole day's measurement on workloads of ascending size.
 
-    python -m bench.growth                                  four sizes, half an hour; bench/GROWTH.md, docs/scale.svg
+    python -m bench.growth          five sizes, three quarters of an hour; bench/GROWTH.md, docs/scale.svg
     python -m bench.growth --events 50000 100000 --no-write
 
 Files hold as many events as ever, so a workload of ten times the events has ten times the files. Each size is measured
@@ -18,11 +18,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.compare import read_truth
 from bench.run import measure
 from bench.workload import WorkloadOptions, make_workload
 
 HERE = pathlib.Path(__file__).parent
-SIZES = (500_000, 1_000_000, 2_500_000, 5_000_000)
+TRUTH = "truth.json"
+SIZES = (250_000, 500_000, 1_000_000, 2_500_000, 5_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ def measured(sizes: Sequence[int], rounds: int, folder: pathlib.Path) -> list[Po
     workloads: dict[int, tuple[pathlib.Path, int, int, int]] = {}
     for size in sizes:
         out = folder / str(size)
-        truth = make_workload(out, WorkloadOptions(events=size, accounts=20, bucket_minutes=60, per_file=500))
+        if not (out / TRUTH).exists():
+            make_workload(out, WorkloadOptions(events=size, accounts=20, bucket_minutes=60, per_file=500))
+        truth = read_truth(out)
         files = [path.stat().st_size for path in (out / "trail").rglob("*.json.gz")]
         events = sum(truth["events"].values()) + truth["duplicate_events"]
         workloads[size] = out, events, len(files), sum(files)
@@ -128,11 +132,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__, formatter_class=form)
     parser.add_argument("--events", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--workloads", type=pathlib.Path, help="a folder where they are kept, and taken from")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--no-write", action="store_true", help="only print")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="loglake-growth-") as folder:
-        points = measured(sorted(given.events), given.rounds, pathlib.Path(folder))
+        points = measured(sorted(given.events), given.rounds, given.workloads or pathlib.Path(folder))
     text = table(points)
     print(f"\n{text}")
     if not given.no_write:
