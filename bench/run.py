@@ -90,6 +90,7 @@ TARGETS = (
     Target("query of the table : of the raw files by DuckDB", (SEED, "query"), (SEED, "duckdb needle"), 100),
     Target("queries of an open table a second", (SEED, "query"), None, 20, "asked_per_s"),
     Target("whole run : run of 1 % new objects", (SEED, "increment"), None, 20, "times_cheaper"),
+    Target("whole run : run of 1 % out of order", (SEED, "increment of early"), None, 20, "times_cheaper"),
 )
 
 

@@ -141,8 +141,9 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@pytest.mark.spark
 def test_the_list_of_libraries_is_whole() -> None:
-    """Glue installs it without looking for what its members need in turn."""
+    """Glue installs it without looking for what its members need in turn. pandas is there with Spark alone."""
     listed = {_plain(name) for name in (*BOTO, *LIBRARIES)}
     needed = set()
     for name in listed:
