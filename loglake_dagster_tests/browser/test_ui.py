@@ -74,6 +74,8 @@ def test_the_preview_of_sessions_runs_nothing_that_a_log_holds(page):
 def test_the_coverage_tables_run_nothing_either(page, name):
     body = open_partition(page, "from_cloudwatch_readready", HOSTILE)
     table = body.locator("tr", has_text=name).last
+    table.scroll_into_view_if_needed()
+    table.get_by_text("alert").first.wait_for()
     assert "alert" in table.inner_text()
     assert table.locator("script, img, a[href]").count() == 0
     assert page.locator("[onerror], [src='x']").count() == 0
