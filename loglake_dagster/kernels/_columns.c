@@ -245,14 +245,8 @@ static PyObject *builder_add(Builder *self, PyObject *args)
     reader->flags = 0;
     int taken = add_text(reader, (const byte *)data, member, (size_t)member_size, place, first,
                          verdicts == Py_None ? NULL : verdicts, ask, most_odd, &told);
-    if (taken > 0 && reader->flags & BEYOND_ASCII) {
-        PyObject *sound = PyUnicode_DecodeUTF8(data, size, NULL);
-        if (sound == NULL) {
-            PyErr_Clear();
-            taken = 0;
-        }
-        Py_XDECREF(sound);
-    }
+    if (taken > 0 && reader->flags & BEYOND_ASCII && !is_utf8((const byte *)data, (const byte *)data + size))
+        taken = 0;
     if (taken <= 0) {
         take_back(self, rows, sizes);
         if (taken == 0)

@@ -188,6 +188,16 @@ def test_what_may_be_judged_in_two_ways_is_judged_by_the_readers(members):
     decoded(log(f"{{{TIME},{members}}}", row(eventName="a")), wanted=JUDGED)
 
 
+@given(st.binary(max_size=6) | st.text(max_size=3).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@example("\u07ff\u0800\uffff\U00010000\U0010ffff".encode())
+@example(b"\xf4\x90\x80\x80")
+@example(b"\xf0\x8f\xbf\xbf")
+@example(b"\xe0\x9f\xbf")
+def test_bytes_beyond_ascii_are_the_same(data):
+    for room in (b"", b"a" * 9):
+        decoded(log(row(eventName="?").encode().replace(b"?", room + data + room)))
+
+
 @pytest.mark.parametrize("byte", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", "\u00fc".encode()])
 def test_what_is_not_utf_8_is_left_wherever_it_stands(byte):
     for text in (row(eventName="?"), row(who={"arn": "a?"}), row(requestParameters={"?": 1}), row(**{"ne?w": 1}), "?"):

@@ -243,4 +243,40 @@ static int64_t time_of(const byte *p, int64_t size)
     return ((days * 24 + hour) * 60 + minute) * 60000 + (int64_t)second * 1000;
 }
 
+static int is_between(byte c, byte low, byte high)
+{
+    return c >= low && c <= high;
+}
+
+/* Whether a text is UTF-8 as Unicode has it: no longer forms than needed, no halves of pairs, nothing past U+10FFFF. */
+static int is_utf8(const byte *p, const byte *end)
+{
+    while (p < end) {
+        uint64_t eight = UINT64_MAX;
+        if (end - p >= 8)
+            memcpy(&eight, p, 8);
+        if ((eight & 0x8080808080808080u) == 0) {
+            p += 8;
+        } else if (*p < 0x80) {
+            p++;
+        } else if (is_between(*p, 0xC2, 0xDF)) {
+            if (!is_between(p[1], 0x80, 0xBF))
+                return 0;
+            p += 2;
+        } else if (is_between(*p, 0xE0, 0xEF)) {
+            if (!is_between(p[1], *p == 0xE0 ? 0xA0 : 0x80, *p == 0xED ? 0x9F : 0xBF) || !is_between(p[2], 0x80, 0xBF))
+                return 0;
+            p += 3;
+        } else if (is_between(*p, 0xF0, 0xF4)) {
+            if (!is_between(p[1], *p == 0xF0 ? 0x90 : 0x80, *p == 0xF4 ? 0x8F : 0xBF) ||
+                !is_between(p[2], 0x80, 0xBF) || !is_between(p[3], 0x80, 0xBF))
+                return 0;
+            p += 4;
+        } else {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 #endif
