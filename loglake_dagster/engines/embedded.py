@@ -73,8 +73,10 @@ class EmbeddedEngine(Engine):
 def _write_runs(workers: Workers, runs: Sequence[Run], scratch: Path, progress: Progress | None) -> list[RunResult]:
     results: dict[int, RunResult] = {}
     total, done, events = sum(len(run.objects) for run in runs), 0, 0
-    for place, result in workers.unordered(write_with_identities, [(run, scratch) for run in runs]):
-        results[place] = result
+    # The largest first: what is begun last is then soon done, and no worker waits long for another's.
+    order = sorted(range(len(runs)), key=lambda place: -sum(one.entry.size for one in runs[place].objects))
+    for number, result in workers.unordered(write_with_identities, [(runs[place], scratch) for place in order]):
+        results[order[number]] = result
         done += len(result.entries)
         events += sum(entry.found for entry in result.entries)
         if progress is not None:

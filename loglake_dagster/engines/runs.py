@@ -7,6 +7,7 @@ What a worker process does takes and returns plain values, so that it can be sen
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -71,27 +72,45 @@ class RunResult:
 
 
 def cut_runs(job: ReadreadyJob, part_bytes: int, max_object_bytes: int) -> list[Run]:
-    """Runs of at most `part_bytes` of source bytes, along feed, account, region and delivery."""
+    """Runs of at most `part_bytes` of source bytes, along feed, account, region and delivery. Where the objects of one
+    account and region do not fit into what is left of a run, they begin another, unless that would leave it less than
+    half full: a part that shares an event with no other is written once."""
     runs: list[Run] = []
+    for objects in cut_objects(job.objects, part_bytes):
+        name = f"part-{len(runs):05d}-{job.target.version}.orc"
+        access = job.feeds[objects[0].entry.feed]
+        runs.append(Run(name, job.source, job.table, job.day, access, objects, job.orc, max_object_bytes))
+    return runs
+
+
+def cut_objects(objects: Iterable[PlannedObject], part_bytes: int) -> Iterator[list[PlannedObject]]:
+    """The objects of each run, as cut_runs says."""
     batch: list[PlannedObject] = []
     size = 0
-    for one in [*sorted(job.objects, key=key_order), None]:
-        is_full = bool(batch) and (one is None or size + one.entry.size > part_bytes)
-        if batch and (is_full or one is None or one.entry.feed != batch[0].entry.feed):
-            name = f"part-{len(runs):05d}-{job.target.version}.orc"
-            access = job.feeds[batch[0].entry.feed]
-            runs.append(Run(name, job.source, job.table, job.day, access, batch, job.orc, max_object_bytes))
+    for (feed, *_rest), together in itertools.groupby(sorted(objects, key=key_order), _copies_place):
+        group = list(together)
+        fits = size + sum(one.entry.size for one in group) <= part_bytes
+        if batch and (feed != batch[0].entry.feed or (not fits and 2 * size >= part_bytes)):
+            yield batch
             batch, size = [], 0
-        if one is not None:
+        for one in group:
+            if batch and size + one.entry.size > part_bytes:
+                yield batch
+                batch, size = [], 0
             batch.append(one)
             size += one.entry.size
-    return runs
+    if batch:
+        yield batch
+
+
+def _copies_place(one: PlannedObject) -> tuple[str, str, str]:
+    """Copies of an event share it."""
+    return one.entry.feed, one.entry.account or "", one.entry.region or ""
 
 
 def key_order(one: PlannedObject) -> tuple[Any, ...]:
     """The order in which copies of an event nearly always lie side by side."""
-    entry = one.entry
-    return entry.feed, entry.account or "", entry.region or "", entry.rank
+    return *_copies_place(one), one.entry.rank
 
 
 def again_name(place: int, version: str) -> str:
