@@ -154,14 +154,13 @@ def _array(column: Column, rows: int, told: tuple[int, bytes | None, bytes, byte
     return pa.Array.from_buffers(kind, rows, [validity, pa.py_buffer(values)], nulls)
 
 
-def joined_rows(columns: Sequence[pa.ChunkedArray], rows_at_once: int) -> Iterator[tuple[bytes, list[int]]]:
-    """For so many rows after the other: (their bytes, where each row ends). A row has for every column eight bytes with
-    a text's length or a number, -1 and the smallest number for null, then the texts."""
+def joined_rows(columns: Sequence[pa.ChunkedArray], rows_at_once: int) -> Iterator[list[bytes]]:
+    """The bytes of so many rows after the other. A row has for every column eight bytes with a text's length or a
+    number, -1 and the smallest number for null, then the texts."""
     told = [_buffers_of(column) for column in columns]
     count = len(columns[0])
     for start in range(0, count, rows_at_once):
-        joined, ends = _columns.join_rows(start, min(start + rows_at_once, count), told)
-        yield joined, np.frombuffer(ends, np.int64).tolist()
+        yield _columns.join_rows(start, min(start + rows_at_once, count), told)
 
 
 def _buffers_of(chunked: pa.ChunkedArray) -> tuple[Any, ...]:

@@ -64,66 +64,84 @@ static int take_given(Given *column, PyObject *told, int64_t end)
     return 1;
 }
 
+/* A row as bytes: what each column says of it into `said`, then the texts after them. NULL with an exception set. */
+static PyObject *joined_row(const Given *columns, Py_ssize_t count, int64_t row, int64_t *said)
+{
+    size_t size = (size_t)count * 8;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const Given *column = &columns[i];
+        if (column->is_null) /* said already */
+            continue;
+        if (is_null(column, row)) {
+            said[i] = column->has_texts ? -1 : INT64_MIN;
+        } else if (!column->has_texts) {
+            said[i] = ((const int64_t *)column->values.buf)[column->offset + row];
+        } else {
+            int64_t first = start_of(column, row);
+            said[i] = start_of(column, row + 1) - first;
+            if (said[i] < 0 || first < 0 || first + said[i] > column->texts.len) {
+                PyErr_SetString(PyExc_ValueError, "a column's offsets do not ascend");
+                return NULL;
+            }
+            size += (size_t)said[i];
+        }
+    }
+    PyObject *joined = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (joined == NULL)
+        return NULL;
+    byte *out = (byte *)PyBytes_AsString(joined);
+    memcpy(out, said, (size_t)count * 8);
+    out += count * 8;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const Given *column = &columns[i];
+        if (column->is_null || !column->has_texts || said[i] <= 0)
+            continue;
+        memcpy(out, (const byte *)column->texts.buf + start_of(column, row), (size_t)said[i]);
+        out += said[i];
+    }
+    return joined;
+}
+
 PyDoc_STRVAR(join_doc,
-"join_rows(start, end, columns) -> (joined, ends)\n\n"
-"The bytes of each of these rows, one after the other, and where each ends (int64): eight bytes a column, in order, with a text's\n"
-"length or a number's value, -1 and the smallest number for null; then the texts. `columns` are of Arrow buffers:\n"
-"(is null in all rows, is of texts, offset, is large, validity or None, values of 64 bits or offsets, texts or None).");
+"join_rows(start, end, columns) -> [bytes, ...]\n\n"
+"The bytes of each of these rows: eight bytes a column, in order, with a text's length or a number's value, -1 and the\n"
+"smallest number for null; then the texts. `columns` are of Arrow buffers: (is null in all rows, is of texts, offset,\n"
+"is large, validity or None, values of 64 bits or offsets, texts or None).");
 
 static PyObject *join_rows(PyObject *module, PyObject *args)
 {
+    (void)module;
     long long start, stop;
-    PyObject *told, *result = NULL;
+    PyObject *told, *rows = NULL;
     if (!PyArg_ParseTuple(args, "LLO", &start, &stop, &told))
         return NULL;
     Py_ssize_t count = PyList_Check(told) ? PyList_Size(told) : -1;
-    Given *columns = count < 0 ? NULL : calloc((size_t)count + 1, sizeof *columns);
-    Bytes joined = {0}, ends = {0};
-    if (columns == NULL || start < 0) {
+    if (count < 0 || start < 0 || stop < start) {
         PyErr_SetString(PyExc_ValueError, "expected rows from 0 on, and columns in a list");
-        free(columns);
         return NULL;
     }
-    for (Py_ssize_t i = 0; i < count; i++)
+    Given *columns = calloc((size_t)count + 1, sizeof *columns);
+    int64_t *said = calloc((size_t)count + 1, sizeof *said);
+    if (columns == NULL || said == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
         if (!take_given(&columns[i], PyList_GetItem(told, i), stop))
             goto done;
-    for (int64_t row = start; row < stop; row++) {
-        size_t header = joined.size;
-        if (!grow(&joined, (size_t)count * 8))
-            goto no_memory;
-        joined.size += (size_t)count * 8;
-        for (Py_ssize_t i = 0; i < count; i++) {
-            const Given *column = &columns[i];
-            int null = is_null(column, row);
-            int64_t said = column->has_texts ? -1 : INT64_MIN;
-            if (!null && !column->has_texts) {
-                said = ((const int64_t *)column->values.buf)[column->offset + row];
-            } else if (!null) {
-                int64_t first = start_of(column, row);
-                said = start_of(column, row + 1) - first;
-                if (said < 0 || first < 0 || first + said > column->texts.len) {
-                    PyErr_SetString(PyExc_ValueError, "a column's offsets do not ascend");
-                    goto done;
-                }
-                if (!append(&joined, (const byte *)column->texts.buf + first, (size_t)said))
-                    goto no_memory;
-            }
-            memcpy(joined.data + header + (size_t)i * 8, &said, 8);
-        }
-        int64_t end = (int64_t)joined.size;
-        if (!append(&ends, &end, sizeof end))
-            goto no_memory;
+        said[i] = columns[i].has_texts ? -1 : INT64_MIN;
     }
-    PyObject *memory_type = ((State *)PyModule_GetState(module))->memory_type;
-    result = Py_BuildValue("(NN)", handed(memory_type, &joined), handed(memory_type, &ends));
-    goto done;
-no_memory:
-    PyErr_NoMemory();
+    rows = PyList_New((Py_ssize_t)(stop - start));
+    for (int64_t row = start; rows != NULL && row < stop; row++) {
+        PyObject *one = joined_row(columns, count, row, said);
+        if (one == NULL || PyList_SetItem(rows, (Py_ssize_t)(row - start), one) < 0)
+            Py_CLEAR(rows);
+    }
 done:
-    give_back(columns, count);
-    release(&joined);
-    release(&ends);
-    return result;
+    if (columns != NULL)
+        give_back(columns, count);
+    free(said);
+    return rows;
 }
 
 #endif
