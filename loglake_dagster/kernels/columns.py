@@ -26,7 +26,7 @@ except ImportError:  # no compiler where it was installed: the readers in Python
 _KINDS: dict[Kind, str] = {
     "string": "text", "json": "json", "boolean": "flag", "timestamp": "time", "bigint": "number",
 }  # fmt: skip
-_MOST_MEMBERS, _MOST_LABELS, _MOST_JUDGED = 256, 48, 4
+_MOST_MEMBERS, _MOST_LABELS, _MOST_JUDGED = 255, 48, 4
 
 # Of a record's judged texts: the name of the rule that drops it, None if it is kept.
 Verdict = Callable[[Sequence[str]], str | None]
@@ -102,11 +102,12 @@ class ColumnBuilder:
         return self._rules.index(rule) + 1
 
     def _label_texts(self, codes: np.ndarray[Any, Any]) -> pa.Array:
-        """For each code the labels whose bits it has and, last, the null that it has the number of."""
-        kinds = np.unique(codes).tolist()
-        known = self._labels + [""] * (_MOST_LABELS - len(self._labels))
-        nulls = {kind: [self._nulls[(kind >> _MOST_LABELS) - 1]] for kind in kinds if kind >> _MOST_LABELS}
-        return label_texts(known, codes, nulls)
+        """For each code the labels whose bits it has and, last, the nulls that it has the numbers of."""
+        nulls: dict[int, list[str]] = {}
+        for kind in np.unique(codes).tolist():
+            numbers = (kind >> _MOST_LABELS).to_bytes(2, "little")
+            nulls[kind] = [self._nulls[number - 1] for number in numbers if number]
+        return label_texts(self._labels, codes, nulls)
 
     def finish(self) -> dict[str, pa.Array]:
         """The arrays of what was added since the last time, by column name, in the order in which it was added."""
@@ -114,7 +115,7 @@ class ColumnBuilder:
         self.size = 0
         arrays = {column.name: _array(column, rows, told) for column, told in zip(self._columns, columns, strict=True)}
         arrays[EXTRA] = pa.nulls(rows, pa.string())
-        arrays[EMPTY_FIELDS] = self._label_texts(np.frombuffer(labels, np.int64))
+        arrays[EMPTY_FIELDS] = self._label_texts(np.frombuffer(labels, np.uint64))
         arrays[SOURCE_ORDINAL.name] = pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(ordinals)], 0)
         arrays[OBJECT_PLACE] = pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(places)], 0)
         return arrays

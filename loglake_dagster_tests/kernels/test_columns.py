@@ -151,6 +151,8 @@ def test_every_day_has_its_time(day):
         '"who":{"session":null}', '"who":{"session":{"id":null}}', '"who":{"session":{"issuer":null}}',
         '"who":{"arn":null,"session":{}}', '"eventName":null,"count":null', '"count":null,"eventName":null',
         '"who":{"arn":null,"tags":null}', '"requestParameters":null,"eventName":null,"who":{}', '"eventName": null ',
+        '"count":null,"eventName":null,"readOnly":null', '"readOnly":null,"who":null', '"who":null,"readOnly":null',
+        '"who":{"arn":null,"session":null},"count":null', '"eventName":null,"who":{"arn":null},"requestParameters":null',
         '"who":{"arn":null,"arn":"a"}', '"who":{"arn":nul}', '"eventTime":null', '"wh\u00f6":null',
         '"\u00f6":1,"who":null',
     ],
@@ -160,11 +162,13 @@ def test_nulls_are_the_same_wherever_they_stand(members):
         decoded(log(f"{{{TIME},{members}}}", row(eventName="a"), row(eventName="\u00e9", readOnly=True)), wanted=wanted)
 
 
-def test_one_null_and_texts_beyond_ascii_are_taken_by_the_compiled_code():
+def test_two_nulls_and_texts_beyond_ascii_are_taken_by_the_compiled_code():
     builder = ColumnBuilder(FLATTENER, "Records", "eventTime", (), None)
-    told = builder.add(log(row(eventName=None), row(who={"arn": None}), row(readOnly=True, eventName="\u00e9")), 0, 0)
-    assert (told.found, told.odd) == (3, [])
-    assert builder.finish()["emptyfields"].to_pylist() == ["eventName=null", "who={},who.arn=null", None]
+    nulls = row(readOnly=None, who={"arn": None}), row(who=None, eventName=None)
+    told = builder.add(log(row(eventName=None), *nulls, row(readOnly=True, eventName="\u00e9")), 0, 0)
+    assert (told.found, told.odd) == (4, [])
+    labels = ["eventName=null", "who={},readOnly=null,who.arn=null", "who=null,eventName=null", None]
+    assert builder.finish()["emptyfields"].to_pylist() == labels
 
 
 @pytest.mark.parametrize("wanted", [OPEN, JUDGED], ids=["open", "judged"])

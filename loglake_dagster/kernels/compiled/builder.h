@@ -61,7 +61,7 @@ static int read_shape_member(Builder *self, Node *node, int place, PyObject *tol
         if (strcmp(kind, KINDS[i]) == 0)
             member->kind = i;
     int is_node = (int)member->kind == NODE;
-    if ((int)member->kind < 0 || size == 0 || self->member_count >= MOST_MEMBERS || label >= MOST_LABELS || null >= INT16_MAX ||
+    if ((int)member->kind < 0 || size == 0 || self->member_count >= MOST_MEMBERS || label >= MOST_LABELS || null >= MOST_NULLS ||
         judged >= MOST_JUDGED || (!is_node && (column < 0 || column >= self->column_count)) ||
         (member->kind == JSON && label < 0)) {
         PyErr_Format(PyExc_ValueError, "member %s: not a shape that columns can be made of", name);

@@ -91,9 +91,10 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
     p = skip_value(p, reader->end, depth, &flags);
     reader->flags |= flags;
     reader->is_unsure |= flags & LONE;
-    /* One null has a place in the labels; of several the order counts. */
-    if (*start == 'n' && member->null >= 0 && reader->labels >> MOST_LABELS == 0)
-        reader->labels |= (uint64_t)(member->null + 1) << MOST_LABELS;
+    /* Above the labels there is room for two nulls, in the order in which they stand. */
+    int room = reader->labels >> MOST_LABELS == 0 ? MOST_LABELS : MOST_LABELS + 8;
+    if (*start == 'n' && member->null >= 0 && reader->labels >> (MOST_LABELS + 8) == 0)
+        reader->labels |= (uint64_t)(member->null + 1) << room;
     else
         reader->is_odd = 1;
     return p;

@@ -5,7 +5,7 @@
 
 #include "column.h"
 
-enum { MOST_MEMBERS = 256, MOST_LABELS = 48, MOST_JUDGED = 4, MOST_RULES = 8, DEEPEST = 200, SLOTS = 512 };
+enum { MOST_MEMBERS = 256, MOST_LABELS = 48, MOST_NULLS = 255, MOST_JUDGED = 4, MOST_RULES = 8, DEEPEST = 200, SLOTS = 512 };
 
 typedef struct Node Node;
 
