@@ -122,7 +122,8 @@ static const byte *add_record(Reader *reader, const byte *text, const byte *p, i
     for (int i = 0; i < MOST_JUDGED; i++)
         reader->judged[i] = -1;
     reader->is_odd = *p != '{';
-    p = reader->is_odd ? skip_value(p, reader->end, DEEPEST, &reader->flags) : read_object(reader, self->root, p, DEEPEST);
+    int flags = 0;
+    p = reader->is_odd ? skip_value(p, reader->end, DEEPEST, &flags) : read_object(reader, self->root, p, DEEPEST);
     if (p == NULL)
         return NULL;
     *is_error = 1;
@@ -242,11 +243,8 @@ static PyObject *builder_add(Builder *self, PyObject *args)
     int64_t rows = self->rows;
     reader->end = (const byte *)data + size;
     reader->builder = self;
-    reader->flags = 0;
     int taken = add_text(reader, (const byte *)data, member, (size_t)member_size, place, first,
                          verdicts == Py_None ? NULL : verdicts, ask, most_odd, &told);
-    if (taken > 0 && reader->flags & BEYOND_ASCII && !is_utf8((const byte *)data, (const byte *)data + size))
-        taken = 0;
     if (taken <= 0) {
         take_back(self, rows, sizes);
         if (taken == 0)

@@ -93,8 +93,7 @@ class ColumnBuilder:
 
     def _ask(self, key: bytes) -> int:
         assert self._verdict is not None
-        # What is not UTF-8 is found at the end of its text, which is then not taken.
-        rule = self._verdict(key.decode("utf-8", "replace").split("\0"))
+        rule = self._verdict(key.decode().split("\0"))
         if rule is None:
             return 0
         if rule not in self._rules:

@@ -8,7 +8,7 @@
 #include <emmintrin.h>
 #endif
 
-enum { ESCAPED = 1, LONE = 2, BEYOND_ASCII = 4 };
+enum { ESCAPED = 1, LONE = 2 };
 
 static int hex_of(byte c)
 {
@@ -38,10 +38,73 @@ static const byte *skip_space(const byte *p)
     return p;
 }
 
-/* The closing quote of a string that begins at `p`; NULL for one that is not sound. The text ends with a zero byte,
-   which no string may hold. */
-static const byte *skip_string(const byte *p, const byte *end, int *flags)
+static int is_between(byte c, byte low, byte high)
 {
+    return c >= low && c <= high;
+}
+
+/* Whether a text is UTF-8 as Unicode has it: no longer forms than needed, no halves of pairs, nothing past U+10FFFF. */
+static int is_utf8(const byte *p, const byte *end)
+{
+    while (p < end) {
+        uint64_t eight = UINT64_MAX;
+        if (end - p >= 8)
+            memcpy(&eight, p, 8);
+        if ((eight & 0x8080808080808080u) == 0) {
+            p += 8;
+        } else if (*p < 0x80) {
+            p++;
+        } else if (is_between(*p, 0xC2, 0xDF)) {
+            if (!is_between(p[1], 0x80, 0xBF))
+                return 0;
+            p += 2;
+        } else if (is_between(*p, 0xE0, 0xEF)) {
+            if (!is_between(p[1], *p == 0xE0 ? 0xA0 : 0x80, *p == 0xED ? 0x9F : 0xBF) || !is_between(p[2], 0x80, 0xBF))
+                return 0;
+            p += 3;
+        } else if (is_between(*p, 0xF0, 0xF4)) {
+            if (!is_between(p[1], *p == 0xF0 ? 0x90 : 0x80, *p == 0xF4 ? 0x8F : 0xBF) ||
+                !is_between(p[2], 0x80, 0xBF) || !is_between(p[3], 0x80, 0xBF))
+                return 0;
+            p += 4;
+        } else {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* The end of an escape sequence; NULL for one that is not sound. */
+static const byte *skip_escape(const byte *p, int *flags)
+{
+    *flags |= ESCAPED;
+    switch (p[1]) {
+    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
+        return p + 2;
+    case 'u': {
+        int code = hex4(p + 2);
+        if (code < 0)
+            return NULL;
+        p += 6;
+        if (code >= 0xD800 && code < 0xE000) {
+            int low = code < 0xDC00 && p[0] == '\\' && p[1] == 'u' ? hex4(p + 2) : -1;
+            if (low >= 0xDC00 && low < 0xE000)
+                return p + 6;
+            *flags |= LONE;
+        }
+        return p;
+    }
+    default:
+        return NULL;
+    }
+}
+
+/* The closing quote of a string that begins at `p`; NULL for one that is not sound JSON or not UTF-8. The text ends with
+   a zero byte, which no string may hold. */
+static inline const byte *skip_string(const byte *p, const byte *end, int *flags)
+{
+    const byte *start = p;
+    int beyond = 0;
     for (;;) {
 #ifdef __SSE2__
         const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1F);
@@ -49,43 +112,23 @@ static const byte *skip_string(const byte *p, const byte *end, int *flags)
             __m128i piece = _mm_loadu_si128((const __m128i *)p);
             __m128i found = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(piece, quote), _mm_cmpeq_epi8(piece, slash)),
                                          _mm_cmpeq_epi8(_mm_min_epu8(piece, control), piece));
-            int mask = _mm_movemask_epi8(found);
-            *flags |= _mm_movemask_epi8(piece) ? BEYOND_ASCII : 0;
+            unsigned mask = (unsigned)_mm_movemask_epi8(found);
+            unsigned high = (unsigned)_mm_movemask_epi8(piece);
             if (mask) {
-                p += __builtin_ctz((unsigned)mask);
+                beyond |= (int)(high & (mask ^ (mask - 1)));
+                p += __builtin_ctz(mask);
                 break;
             }
+            beyond |= (int)high;
             p += 16;
         }
 #endif
         while (*p != '"' && *p != '\\' && *p >= 0x20)
-            *flags |= *p++ & 0x80 ? BEYOND_ASCII : 0;
+            beyond |= *p++ & 0x80;
         if (*p == '"')
-            return p;
-        if (*p != '\\')
+            return beyond == 0 || is_utf8(start, p) ? p : NULL;
+        if (*p != '\\' || (p = skip_escape(p, flags)) == NULL)
             return NULL;
-        *flags |= ESCAPED;
-        switch (p[1]) {
-        case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
-            p += 2;
-            break;
-        case 'u': {
-            int code = hex4(p + 2);
-            if (code < 0)
-                return NULL;
-            p += 6;
-            if (code >= 0xD800 && code < 0xE000) {
-                int low = code < 0xDC00 && p[0] == '\\' && p[1] == 'u' ? hex4(p + 2) : -1;
-                if (low >= 0xDC00 && low < 0xE000)
-                    p += 6;
-                else
-                    *flags |= LONE;
-            }
-            break;
-        }
-        default:
-            return NULL;
-        }
     }
 }
 
@@ -120,11 +163,6 @@ static const byte *skip_number(const byte *p)
         p = skip_digits(p);
     }
     return p;
-}
-
-static const byte *skip_word(const byte *p, const char *word, size_t size)
-{
-    return strncmp((const char *)p, word, size) == 0 ? p + size : NULL;
 }
 
 /* The end of any value; NULL if it is not sound or too deep. */
@@ -164,11 +202,11 @@ static const byte *skip_value(const byte *p, const byte *end, int depth, int *fl
         }
     }
     case 't':
-        return skip_word(p, "true", 4);
+        return p[1] == 'r' && p[2] == 'u' && p[3] == 'e' ? p + 4 : NULL;
     case 'f':
-        return skip_word(p, "false", 5);
+        return p[1] == 'a' && p[2] == 'l' && p[3] == 's' && p[4] == 'e' ? p + 5 : NULL;
     case 'n':
-        return skip_word(p, "null", 4);
+        return p[1] == 'u' && p[2] == 'l' && p[3] == 'l' ? p + 4 : NULL;
     default:
         return skip_number(p);
     }
@@ -241,42 +279,6 @@ static int64_t time_of(const byte *p, int64_t size)
     int64_t y = month > 2 ? year : year - 1, m = month > 2 ? month - 3 : month + 9;
     int64_t days = y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
     return ((days * 24 + hour) * 60 + minute) * 60000 + (int64_t)second * 1000;
-}
-
-static int is_between(byte c, byte low, byte high)
-{
-    return c >= low && c <= high;
-}
-
-/* Whether a text is UTF-8 as Unicode has it: no longer forms than needed, no halves of pairs, nothing past U+10FFFF. */
-static int is_utf8(const byte *p, const byte *end)
-{
-    while (p < end) {
-        uint64_t eight = UINT64_MAX;
-        if (end - p >= 8)
-            memcpy(&eight, p, 8);
-        if ((eight & 0x8080808080808080u) == 0) {
-            p += 8;
-        } else if (*p < 0x80) {
-            p++;
-        } else if (is_between(*p, 0xC2, 0xDF)) {
-            if (!is_between(p[1], 0x80, 0xBF))
-                return 0;
-            p += 2;
-        } else if (is_between(*p, 0xE0, 0xEF)) {
-            if (!is_between(p[1], *p == 0xE0 ? 0xA0 : 0x80, *p == 0xED ? 0x9F : 0xBF) || !is_between(p[2], 0x80, 0xBF))
-                return 0;
-            p += 3;
-        } else if (is_between(*p, 0xF0, 0xF4)) {
-            if (!is_between(p[1], *p == 0xF0 ? 0x90 : 0x80, *p == 0xF4 ? 0x8F : 0xBF) ||
-                !is_between(p[2], 0x80, 0xBF) || !is_between(p[3], 0x80, 0xBF))
-                return 0;
-            p += 4;
-        } else {
-            return 0;
-        }
-    }
-    return 1;
 }
 
 #endif

@@ -11,7 +11,6 @@ typedef struct {
     /* the record in hand */
     int is_odd, value_count;
     int is_unsure; /* what it is judged by may be read in two ways: a name twice, an escaped name, half a pair */
-    int flags; /* of the whole text */
     uint64_t labels, seen[MOST_MEMBERS / 64];
     int judged[MOST_JUDGED]; /* places in `values` */
     Value values[MOST_MEMBERS];
@@ -39,7 +38,6 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
         p = skip_string(p + 1, reader->end, &flags);
         if (p == NULL)
             return NULL;
-        reader->flags |= flags;
         if (flags & LONE) {
             reader->is_odd = reader->is_unsure = 1;
         } else if (member->kind == TEXT) {
@@ -56,7 +54,6 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
         p = skip_value(p, reader->end, depth, &flags);
         if (p == NULL)
             return NULL;
-        reader->flags |= flags;
         if (flags & LONE)
             reader->is_odd = reader->is_unsure = 1;
         if (*start == 'n')
@@ -89,7 +86,6 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
         return read_object(reader, member->node, p, depth - 1);
     }
     p = skip_value(p, reader->end, depth, &flags);
-    reader->flags |= flags;
     reader->is_unsure |= flags & LONE;
     /* Above the labels there is room for two nulls, in the order in which they stand. */
     int room = reader->labels >> MOST_LABELS == 0 ? MOST_LABELS : MOST_LABELS + 8;
@@ -120,7 +116,6 @@ static const byte *read_object(Reader *reader, Node *node, const byte *p, int de
             p = skip_string(name, reader->end, &flags);
             if (p == NULL)
                 return NULL;
-            reader->flags |= flags;
             found = flags & ESCAPED ? NULL : find_member(node, member, name, (size_t)(p - name));
         }
         if (found != NULL)
@@ -138,7 +133,6 @@ static const byte *read_object(Reader *reader, Node *node, const byte *p, int de
             reader->is_unsure |= flags & ESCAPED || (found != NULL && found->judged >= 0);
             flags = 0;
             p = skip_value(p, reader->end, depth, &flags);
-            reader->flags |= flags;
             reader->is_unsure |= flags & LONE;
         }
         if (p == NULL)
