@@ -1,4 +1,4 @@
-/* JSON records to Arrow buffers, in one pass over their text.
+/* JSON records to Arrow buffers.
 
    What is taken here is strict JSON (RFC 8259) of exactly the declared shape: every member known and given once, every
    leaf of its kind. Such a record becomes a row of the columns; of any other sound record only its place is told, and
@@ -8,7 +8,7 @@
    The tests hold every row against what the readers in Python make of the same text. */
 
 #include "compiled/reading.h"
-#include "compiled/rows.h"
+#include "compiled/joining.h"
 
 enum { KEPT = 0, FAILED = -1, UNJUDGED = -2 };
 
@@ -64,43 +64,41 @@ static long judge(Reader *reader, PyObject *verdicts, PyObject *ask)
 
 static int add_row(Reader *reader, int32_t place, int64_t ordinal)
 {
-    Builder *self = reader->builder;
-    for (int i = 0; i < reader->value_count; i++) {
+    Kept *kept = &reader->builder->kept;
+    size_t count = (size_t)reader->value_count;
+    Row row = {kept->said.size / sizeof(Said), (uint32_t)count, (uint32_t)(kept->texts.size / sizeof(Text))};
+    if (!grow(&kept->said, count * sizeof(Said)))
+        return 0;
+    Said *said = (Said *)(kept->said.data + kept->said.size);
+    for (size_t i = 0; i < count; i++) {
         const Value *value = &reader->values[i];
-        if (!put(&self->columns[value->column], self->rows, value))
-            return 0;
+        Total *total = &kept->totals[value->column];
+        said[i].column = (uint16_t)value->column;
+        said[i].is_escaped = (uint16_t)(value->is_escaped != 0);
+        total->values++;
+        if (value->start == NULL) {
+            said[i].number = value->size;
+        } else {
+            said[i].text.start = (uint32_t)(value->start - reader->text);
+            said[i].text.size = (uint32_t)value->size;
+            total->size += value->size;
+        }
     }
-    self->rows++;
-    return append(&self->places, &place, sizeof place) && append(&self->ordinals, &ordinal, sizeof ordinal) &&
-           append(&self->labels, &reader->labels, sizeof reader->labels);
+    kept->said.size += count * sizeof(Said);
+    return append(&kept->rows, &row, sizeof row) && append(&kept->places, &place, sizeof place) &&
+           append(&kept->ordinals, &ordinal, sizeof ordinal) &&
+           append(&kept->labels, &reader->labels, sizeof reader->labels);
 }
 
-/* Takes back the rows from `rows` on. */
-static void take_back(Builder *self, int64_t rows, const size_t *sizes)
+/* Takes back the rows from `rows` on; `totals` are those of the rows before. */
+static void take_back(Kept *kept, int64_t rows, const Total *totals, int column_count)
 {
-    for (int i = 0; i < self->column_count; i++) {
-        Column *column = &self->columns[i];
-        for (int64_t row = rows; row < column->filled; row++) {
-            size_t place = (size_t)(row >> 3);
-            byte bit = (byte)(1u << (row & 7));
-            if (place < column->valid.size && column->valid.data[place] & bit) {
-                column->valid.data[place] &= (byte)~bit;
-                column->values--;
-            }
-        }
-        if (column->filled > rows) {
-            column->filled = rows;
-            if (is_text(column->kind)) {
-                column->offsets.size = (size_t)rows * 4;
-                column->data.size = sizes[i];
-            } else {
-                column->data.size = (size_t)rows * width_of(column->kind);
-            }
-        }
-    }
-    self->rows = rows;
-    self->places.size = (size_t)rows * 4;
-    self->ordinals.size = self->labels.size = (size_t)rows * 8;
+    if (rows < rows_of(kept))
+        kept->said.size = ((Row *)kept->rows.data)[rows].first * sizeof(Said);
+    kept->rows.size = (size_t)rows * sizeof(Row);
+    kept->places.size = (size_t)rows * 4;
+    kept->ordinals.size = kept->labels.size = (size_t)rows * 8;
+    memcpy(kept->totals, totals, (size_t)column_count * sizeof *totals);
 }
 
 typedef struct {
@@ -111,10 +109,10 @@ typedef struct {
 
 /* One record at `p`: a row, dropped by a rule, or told as odd. Its end; NULL if it is not sound (*is_error 0) or with
    an exception set (*is_error 1). */
-static const byte *add_record(Reader *reader, const byte *text, const byte *p, int32_t place, int64_t first,
-                              PyObject *verdicts, PyObject *ask, Told *told, int *is_error)
+static const byte *add_record(Reader *reader, const byte *p, int32_t place, int64_t first, PyObject *verdicts,
+                              PyObject *ask, Told *told, int *is_error)
 {
-    Builder *self = reader->builder;
+    const Builder *self = reader->builder;
     const byte *start = p;
     reader->value_count = reader->is_unsure = 0;
     reader->labels = 0;
@@ -148,7 +146,8 @@ static const byte *add_record(Reader *reader, const byte *text, const byte *p, i
             return NULL;
         }
     } else {
-        PyObject *one = Py_BuildValue("(Lnn)", (long long)ordinal, (Py_ssize_t)(start - text), (Py_ssize_t)(p - text));
+        PyObject *one = Py_BuildValue("(Lnn)", (long long)ordinal, (Py_ssize_t)(start - reader->text),
+                                      (Py_ssize_t)(p - reader->text));
         if (one == NULL || PyList_Append(told->odd, one) < 0) {
             Py_XDECREF(one);
             return NULL;
@@ -160,11 +159,11 @@ static const byte *add_record(Reader *reader, const byte *text, const byte *p, i
 }
 
 /* `{"<member>": [record, ...]}` and nothing else. 1 when it was taken, 0 when it is another text, -1 with an exception. */
-static int add_text(Reader *reader, const byte *text, const char *member, size_t member_size, int32_t place,
-                    int64_t first, PyObject *verdicts, PyObject *ask, Py_ssize_t most_odd, Told *told)
+static int add_text(Reader *reader, const char *member, size_t member_size, int32_t place, int64_t first,
+                    PyObject *verdicts, PyObject *ask, Py_ssize_t most_odd, Told *told)
 {
     int flags = 0, is_error = 0;
-    const byte *p = skip_space(text);
+    const byte *p = skip_space(reader->text);
     if (*p != '{')
         return 0;
     p = skip_space(p + 1);
@@ -183,7 +182,7 @@ static int add_text(Reader *reader, const byte *text, const char *member, size_t
         p++;
     } else {
         for (;;) {
-            p = add_record(reader, text, p, place, first, verdicts, ask, told, &is_error);
+            p = add_record(reader, p, place, first, verdicts, ask, told, &is_error);
             if (p == NULL)
                 return is_error ? -1 : 0;
             if (PyList_Size(told->odd) > most_odd)
@@ -230,23 +229,34 @@ static PyObject *builder_add(Builder *self, PyObject *args)
         PyErr_SetString(PyExc_OverflowError, "columns of texts hold less than 2 GiB: finish them before adding more");
         return NULL;
     }
-    size_t *sizes = malloc(sizeof(size_t) * (size_t)(self->column_count + 1));
+    Kept *kept = &self->kept;
+    Total *totals = malloc(sizeof(Total) * (size_t)self->column_count);
     Reader *reader = malloc(sizeof *reader);
     Told told = {0, {0}, PyList_New(0)};
     PyObject *result = NULL;
-    if (sizes == NULL || reader == NULL || told.odd == NULL) {
+    if (totals == NULL || reader == NULL || told.odd == NULL) {
         PyErr_NoMemory();
         goto done;
     }
-    for (int i = 0; i < self->column_count; i++)
-        sizes[i] = self->columns[i].data.size;
-    int64_t rows = self->rows;
+    memcpy(totals, kept->totals, sizeof(Total) * (size_t)self->column_count);
+    int64_t rows = rows_of(kept);
+    reader->text = (const byte *)data;
     reader->end = (const byte *)data + size;
     reader->builder = self;
-    int taken = add_text(reader, (const byte *)data, member, (size_t)member_size, place, first,
-                         verdicts == Py_None ? NULL : verdicts, ask, most_odd, &told);
+    int taken = add_text(reader, member, (size_t)member_size, place, first, verdicts == Py_None ? NULL : verdicts, ask,
+                         most_odd, &told);
+    if (taken > 0 && rows_of(kept) > rows) {
+        Text one = {reader->text, reader->end};
+        if (!append(&kept->texts, &one, sizeof one)) {
+            PyErr_NoMemory();
+            taken = -1;
+        } else if (PyList_Append(kept->held, text) < 0) {
+            kept->texts.size -= sizeof one;
+            taken = -1;
+        }
+    }
     if (taken <= 0) {
-        take_back(self, rows, sizes);
+        take_back(kept, rows, totals, self->column_count);
         if (taken == 0)
             result = Py_NewRef(Py_None);
         goto done;
@@ -266,53 +276,45 @@ static PyObject *builder_add(Builder *self, PyObject *args)
         result = Py_BuildValue("(LNO)", (long long)told.found, dropped, told.odd);
 done:
     Py_XDECREF(told.odd);
-    free(sizes);
+    free(totals);
     free(reader);
     return result;
 }
 
 PyDoc_STRVAR(finish_doc,
-"finish() -> (rows, places, ordinals, labels, columns)\n\n"
-"What was added since the last time, as Arrow buffers: int32 places, int64 ordinals, uint64 bits of the labels, and\n"
-"for each column None where no row has a value, else (nulls, validity or None, values, offsets or None): texts have\n"
-"int32 offsets; flags are a byte a row; times (milliseconds) and numbers int64.");
+"finish() -> (rows, count, places, ordinals, labels)\n\n"
+"The rows that were kept since the last time, how many they are, and for each an int32 place, an int64 ordinal and the\n"
+"uint64 bits of its labels.");
 
 static PyObject *builder_finish(Builder *self, PyObject *unused)
 {
     (void)unused;
-    PyObject *columns = PyList_New(self->column_count), *result = NULL;
-    for (int i = 0; columns != NULL && i < self->column_count; i++) {
-        Column *column = &self->columns[i];
-        PyObject *one = NULL;
-        if (column->values == 0) {
-            one = Py_NewRef(Py_None);
-        } else {
-            size_t bits = (size_t)(self->rows + 7) / 8;
-            int32_t last = (int32_t)column->data.size;
-            int is_whole = fill(column, self->rows) &&
-                           (!is_text(column->kind) || append(&column->offsets, &last, sizeof last)) &&
-                           (column->valid.size >= bits || append_zeros(&column->valid, bits - column->valid.size));
-            if (!is_whole) {
-                PyErr_NoMemory();
-                Py_CLEAR(columns);
-                break;
-            }
-            one = Py_BuildValue("(LNNN)", (long long)(self->rows - column->values),
-                                column->values == self->rows ? Py_NewRef(Py_None)
-                                                             : handed(self->memory_type, &column->valid),
-                                handed(self->memory_type, &column->data),
-                                is_text(column->kind) ? handed(self->memory_type, &column->offsets)
-                                                      : Py_NewRef(Py_None));
-        }
-        if (one == NULL || PyList_SetItem(columns, i, one) < 0)
-            Py_CLEAR(columns);
+    Kept next;
+    if (!begin(&next, self->column_count)) {
+        let_go(&next);
+        return NULL;
     }
-    if (columns != NULL)
-        result = Py_BuildValue("(LNNNN)", (long long)self->rows, handed(self->memory_type, &self->places),
-                               handed(self->memory_type, &self->ordinals), handed(self->memory_type, &self->labels),
-                               columns);
-    empty(self);
-    return result;
+    allocfunc make = (allocfunc)PyType_GetSlot((PyTypeObject *)self->rows_type, Py_tp_alloc);
+    Rows *rows = (Rows *)make((PyTypeObject *)self->rows_type, 0);
+    Kind *kinds = malloc(sizeof *kinds * (size_t)self->column_count);
+    if (rows == NULL || kinds == NULL) {
+        if (rows != NULL)
+            PyErr_NoMemory();
+        Py_XDECREF((PyObject *)rows);
+        free(kinds);
+        let_go(&next);
+        return NULL;
+    }
+    memcpy(kinds, self->kinds, sizeof *kinds * (size_t)self->column_count);
+    rows->memory_type = Py_NewRef(self->memory_type);
+    rows->column_count = self->column_count;
+    rows->kinds = kinds;
+    rows->kept = self->kept;
+    self->kept = next;
+    self->text_bytes = 0;
+    Kept *kept = &rows->kept;
+    return Py_BuildValue("(NLNNN)", rows, (long long)rows_of(kept), handed(self->memory_type, &kept->places),
+                         handed(self->memory_type, &kept->ordinals), handed(self->memory_type, &kept->labels));
 }
 
 static PyMethodDef module_methods[] = {
@@ -343,8 +345,11 @@ static int fill_module(PyObject *module)
     State *state = PyModule_GetState(module);
     state->memory_type = PyType_FromModuleAndSpec(module, &memory_spec, NULL);
     PyObject *type = state->memory_type ? PyType_FromModuleAndSpec(module, &builder_spec, NULL) : NULL;
-    if (type == NULL)
+    state->rows_type = type ? PyType_FromModuleAndSpec(module, &rows_spec, NULL) : NULL;
+    if (state->rows_type == NULL) {
+        Py_XDECREF(type);
         return -1;
+    }
     int done = PyModule_AddObjectRef(module, "Builder", type);
     Py_DECREF(type);
     return done;
@@ -355,6 +360,8 @@ static int clear_module(PyObject *module)
     State *state = PyModule_GetState(module);
     if (state != NULL)
         Py_CLEAR(state->memory_type);
+    if (state != NULL)
+        Py_CLEAR(state->rows_type);
     return 0;
 }
 

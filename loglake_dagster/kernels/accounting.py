@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from loglake_dagster.kernels.arrow import arrow_schema, combined, taken
 from loglake_dagster.kernels.hashing import identity_hashes, repeated
 from loglake_dagster.lake.manifest import ObjectEntry
 from loglake_dagster.lake.schema import SOURCE_OBJECT, Table
-from loglake_dagster.lake.source import OBJECT_PLACE, Decoded, ObjectAccount, Reject, Source
+from loglake_dagster.lake.source import OBJECT_PLACE, Decoded, ObjectAccount, Reject, Rows, Source
 
 _DAY_MS = 86_400_000
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
@@ -33,13 +33,13 @@ def rows_of_day(
 ) -> tuple[pa.Table, list[ObjectEntry]]:
     """(the day's rows in the table's order, the objects' entries filled in). `objects` are those that were decoded,
     in the order of their rank: of two copies of an event the first one stays."""
-    rows = decoded.rows
-    places = rows[OBJECT_PLACE].to_numpy()
-    times = rows["eventtime"].cast(pa.int64()).to_numpy()
+    names = dict.fromkeys([OBJECT_PLACE, "eventtime", *source.identity, *table.row_order, source.account_column])
+    keys = decoded.kept.table([name for name in names if name != SOURCE_OBJECT.name])
+    places = keys[OBJECT_PLACE].to_numpy()
+    times = keys["eventtime"].cast(pa.int64()).to_numpy()
     days = times // _DAY_MS
     of_day = np.flatnonzero(days == (day - _EPOCH.date()).days)
-    identities = pa.table({name: taken(rows[name], pa.array(of_day)) for name in source.identity})
-    is_repeat = _repeats(identities, source.identity)
+    is_repeat = _repeats(_taken(keys, source.identity, of_day), source.identity)
     day_places = places[of_day]
     landed = np.bincount(day_places[~is_repeat], minlength=len(objects))
     duplicate = np.bincount(day_places[is_repeat], minlength=len(objects))
@@ -51,12 +51,17 @@ def rows_of_day(
     is_other = days != (day - _EPOCH.date()).days
     _add_other_days(entries, places[is_other], days[is_other])
     if any(entry.account is None for entry in entries):
-        _add_accounts(entries, day_places, taken(rows[source.account_column], pa.array(of_day)))
+        _add_accounts(entries, day_places, taken(keys[source.account_column], pa.array(of_day)))
     _add_lateness(entries, day_places, times[of_day])
     for entry in entries:
         if not entry.is_balanced:
             raise AuditError(f"{entry.uri}: accounting does not hold after decoding", uri=entry.uri)
-    return _in_order(table, rows, of_day[~is_repeat], entries), entries
+    return _in_order(table, decoded.kept, keys, of_day[~is_repeat], entries), entries
+
+
+def _taken(rows: pa.Table, names: Iterable[str], places: _Counts) -> pa.Table:
+    chosen = pa.array(places)
+    return pa.table({name: taken(rows[name], chosen) for name in names})
 
 
 def _repeats(identities: pa.Table, identity: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -73,17 +78,18 @@ def _repeats(identities: pa.Table, identity: Sequence[str]) -> np.ndarray[Any, n
     return is_repeat
 
 
-def _in_order(table: Table, rows: pa.Table, kept: _Counts, entries: Sequence[ObjectEntry]) -> pa.Table:
-    """The kept rows in the table's order. Only the columns of the order are copied before their order is known, and
-    every column once after: a day's rows are wide."""
+def _in_order(table: Table, kept: Rows, keys: pa.Table, places: _Counts, entries: Sequence[ObjectEntry]) -> pa.Table:
+    """The rows at these places in the table's order. `keys` has the columns of the order, of all rows: the others are
+    made when their order is known, for a day's rows are wide."""
     uris = pa.array([entry.uri for entry in entries], pa.string())
-    places = rows[OBJECT_PLACE].combine_chunks()
-    keys = {name: taken(rows[name], pa.array(kept)) for name in table.row_order if name != SOURCE_OBJECT.name}
-    keys[SOURCE_OBJECT.name] = uris.take(places.take(pa.array(kept)))
-    order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in table.row_order])
-    chosen = pa.array(kept).take(order)
-    objects = uris.take(places.take(chosen))
-    columns = [objects if name == SOURCE_OBJECT.name else taken(rows[name], chosen) for name in table.column_names]
+    names = [name for name in table.row_order if name != SOURCE_OBJECT.name]
+    chosen = _taken(keys, (*names, OBJECT_PLACE), places)
+    chosen = chosen.append_column(SOURCE_OBJECT.name, uris.take(chosen[OBJECT_PLACE]))
+    order = pc.sort_indices(chosen, sort_keys=[(name, "ascending") for name in table.row_order]).to_numpy()
+    wanted = [name for name in table.column_names if name != SOURCE_OBJECT.name]
+    rows = kept.table([*wanted, OBJECT_PLACE], places[order])
+    objects = uris.take(rows[OBJECT_PLACE].combine_chunks())
+    columns = [objects if name == SOURCE_OBJECT.name else rows[name] for name in table.column_names]
     return pa.Table.from_arrays(columns, schema=arrow_schema(table))
 
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loglake_dagster.lake.schema import Column, Kind, Table
-from loglake_dagster.lake.source import OBJECT_PLACE, Decoded, ObjectAccount
 
 # An array of texts holds less than 2 GiB. A decoder makes one of at most this many bytes of a source, or of one record,
 # which the settings keep below 2 GiB.
@@ -59,16 +58,6 @@ def json_text_array(values: Sequence[Any]) -> tuple[pa.Array, np.ndarray[Any, An
         is_null = pc.equal(texts, "null").to_numpy(zero_copy_only=False) & four
     valid = pa.array((lengths > 0) & ~is_null)
     return pc.if_else(valid, texts, pa.scalar(None, pa.string())), is_null
-
-
-def decoded_of(tables: Sequence[pa.Table], accounts: Sequence[ObjectAccount]) -> Decoded:
-    """A run's tables and accounts. An object that turned out to be unreadable has no rows and counts nothing, however
-    far its reading came."""
-    rows = pa.concat_tables(tables)
-    unread = [place for place, account in enumerate(accounts) if account.error is not None]
-    if unread and rows.num_rows:
-        rows = rows.filter(pc.invert(pc.is_in(rows[OBJECT_PLACE], pa.array(unread, pa.int32()))))
-    return Decoded(rows, [ObjectAccount(error=one.error) if one.error is not None else one for one in accounts])
 
 
 def cut_batches(sizes: Iterable[int], count: int, size_limit: int) -> Iterator[tuple[int, int]]:
@@ -118,9 +107,3 @@ def taken(column: pa.ChunkedArray, places: pa.Array) -> pa.Array | pa.ChunkedArr
         values.take(places.slice(a, b - a)).cast(column.type) for a, b in cut_batches(sizes, len(places), BATCH_BYTES)
     ]
     return pa.chunked_array(chunks, column.type)
-
-
-def in_order_of(rows: pa.Table, names: Sequence[str]) -> pa.Table:
-    """The rows, ordered by these columns."""
-    places = pc.sort_indices(rows.select(list(names)), sort_keys=[(name, "ascending") for name in names])
-    return pa.table({name: taken(rows[name], places) for name in rows.column_names})

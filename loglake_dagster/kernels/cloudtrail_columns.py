@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loglake_dagster.kernels.flatten import EMPTY_FIELDS
+from loglake_dagster.kernels.rows import Derived
 from loglake_dagster.kernels.session_id import split_session_id
 
 _CATEGORIES = {"AwsCloudTrailInsight": "Insight", "AwsAggregatedEvent": "Aggregated"}
@@ -25,11 +26,18 @@ _CUT_COLUMNS = (
 _SESSION_EVENTS = ("StartSession", "ResumeSession", "TerminateSession")
 
 
-def derive(arrays: dict[str, pa.Array]) -> None:
+def _derive(arrays: dict[str, pa.Array]) -> None:
     """Adds sessionid, sessionowner and is_truncated; fills eventcategory where the type says it."""
     _derive_session(arrays)
     _derive_truncated(arrays)
     _derive_category(arrays)
+
+
+DERIVED = Derived(
+    _derive,
+    made=frozenset({"sessionid", "sessionowner", "is_truncated", "eventcategory", EMPTY_FIELDS}),
+    needs=frozenset({*_CUT_COLUMNS, "eventsource", "eventname", "eventtype", "eventcategory", EMPTY_FIELDS}),
+)
 
 
 def _derive_truncated(arrays: dict[str, pa.Array]) -> None:

@@ -6,7 +6,7 @@ how long a day takes and never what is in it. Where the extension was not built 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from loglake_dagster.kernels.arrow import ARROW_TYPES, combined
 from loglake_dagster.kernels.flatten import EMPTY_FIELDS, EXTRA, Flattener, Node, label_texts
+from loglake_dagster.kernels.rows import Derived, Places
 from loglake_dagster.lake.schema import SOURCE_ORDINAL, Column, Kind
 from loglake_dagster.lake.source import MAX_REJECTS, OBJECT_PLACE
 
@@ -100,24 +101,75 @@ class ColumnBuilder:
             self._rules.append(rule)
         return self._rules.index(rule) + 1
 
+    def finish(self, derived: Derived | None = None) -> BuiltRows:
+        """The rows of what was added since the last time, in the order in which it was added."""
+        rows, count, objects, ordinals, labels = self._builder.finish()
+        self.size = 0
+        ids = np.frombuffer(objects, np.int32), np.frombuffer(ordinals, np.int64), np.frombuffer(labels, np.uint64)
+        return BuiltRows(rows, count, self._columns, *ids, self._labels, self._nulls, derived)
+
+
+class BuiltRows:
+    """Rows that the compiled code kept, not columns yet. See Rows."""
+
+    def __init__(
+        self,
+        rows: _columns.Rows,
+        count: int,
+        columns: Sequence[Column],
+        objects: np.ndarray[Any, Any],
+        ordinals: np.ndarray[Any, Any],
+        labels: np.ndarray[Any, Any],
+        label_names: Sequence[str],
+        nulls: Sequence[str],
+        derived: Derived | None,
+    ) -> None:
+        self._rows, self._count, self._columns, self._derived = rows, count, columns, derived
+        self._ids = {OBJECT_PLACE: objects, SOURCE_ORDINAL.name: ordinals}
+        self._labels, self._label_names, self._nulls = labels, label_names, nulls
+
+    @property
+    def num_rows(self) -> int:
+        return self._count
+
+    @property
+    def column_names(self) -> list[str]:
+        made = self._derived.made if self._derived else ()
+        return sorted({*(column.name for column in self._columns), *self._ids, EXTRA, EMPTY_FIELDS, *made})
+
+    def table(self, names: Sequence[str] | None = None, places: Places | None = None) -> pa.Table:
+        names = self.column_names if names is None else list(names)
+        derived = self._derived
+        if derived is None or derived.made.isdisjoint(names):
+            arrays = self._arrays(set(names), places)
+        else:
+            arrays = self._arrays({*names, *derived.needs}, places)
+            derived.make(arrays)
+        return pa.table({name: arrays[name] for name in names})
+
+    def _arrays(self, names: Set[str], places: Places | None) -> dict[str, pa.Array]:
+        """Those of the named columns that are not derived."""
+        order = None if places is None else np.ascontiguousarray(places, np.int64)
+        count = self._count if order is None else len(order)
+        wanted = [number for number, column in enumerate(self._columns) if column.name in names]
+        told = self._rows.columns(wanted, order)
+        columns = [self._columns[number] for number in wanted]
+        arrays = {column.name: _array(column, count, one) for column, one in zip(columns, told, strict=True)}
+        for name in names & self._ids.keys():
+            arrays[name] = pa.array(self._ids[name] if order is None else self._ids[name][order])
+        if EXTRA in names:
+            arrays[EXTRA] = pa.nulls(count, pa.string())
+        if EMPTY_FIELDS in names:
+            arrays[EMPTY_FIELDS] = self._label_texts(self._labels if order is None else self._labels[order])
+        return arrays
+
     def _label_texts(self, codes: np.ndarray[Any, Any]) -> pa.Array:
         """For each code the labels whose bits it has and, last, the nulls that it has the numbers of."""
         nulls: dict[int, list[str]] = {}
         for kind in np.unique(codes).tolist():
             numbers = (kind >> _MOST_LABELS).to_bytes(2, "little")
             nulls[kind] = [self._nulls[number - 1] for number in numbers if number]
-        return label_texts(self._labels, codes, nulls)
-
-    def finish(self) -> dict[str, pa.Array]:
-        """The arrays of what was added since the last time, by column name, in the order in which it was added."""
-        rows, places, ordinals, labels, columns = self._builder.finish()
-        self.size = 0
-        arrays = {column.name: _array(column, rows, told) for column, told in zip(self._columns, columns, strict=True)}
-        arrays[EXTRA] = pa.nulls(rows, pa.string())
-        arrays[EMPTY_FIELDS] = self._label_texts(np.frombuffer(labels, np.uint64))
-        arrays[SOURCE_ORDINAL.name] = pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(ordinals)], 0)
-        arrays[OBJECT_PLACE] = pa.Array.from_buffers(pa.int32(), rows, [None, pa.py_buffer(places)], 0)
-        return arrays
+        return label_texts(self._label_names, codes, nulls)
 
 
 def _numbered(texts: list[str], text: str) -> int:
@@ -144,14 +196,13 @@ def _array(column: Column, rows: int, told: tuple[int, bytes | None, bytes, byte
     kind = ARROW_TYPES[column.kind]
     if told is None:
         return pa.nulls(rows, kind)
-    nulls, valid, values, offsets = told
-    validity = None if valid is None else pa.py_buffer(valid)
-    if offsets is not None:
-        return pa.Array.from_buffers(kind, rows, [validity, pa.py_buffer(offsets), pa.py_buffer(values)], nulls)
+    nulls, valid, values, texts = told
+    buffers = [None if valid is None else pa.py_buffer(valid), pa.py_buffer(values)]
     if column.kind == "boolean":
-        bits = pa.py_buffer(np.packbits(np.frombuffer(values, np.uint8), bitorder="little"))
-        return pa.Array.from_buffers(kind, rows, [validity, bits], nulls)
-    return pa.Array.from_buffers(kind, rows, [validity, pa.py_buffer(values)], nulls)
+        buffers[1] = pa.py_buffer(np.packbits(np.frombuffer(values, np.uint8, rows), bitorder="little"))
+    if texts is not None:
+        buffers.append(pa.py_buffer(texts))
+    return pa.Array.from_buffers(kind, rows, buffers, nulls)
 
 
 def joined_rows(columns: Sequence[pa.ChunkedArray], rows_at_once: int) -> Iterator[list[bytes]]:

@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from loglake_dagster.errors import ObjectError, RecordError, quote
-from loglake_dagster.kernels.arrow import BATCH_BYTES, cut_batches, decoded_of
+from loglake_dagster.kernels.arrow import BATCH_BYTES, cut_batches
 from loglake_dagster.kernels.error_output import MARK, original_texts
 from loglake_dagster.kernels.frame import Span, arrays_of_member, is_dense, split_documents, split_elements, split_lines
 from loglake_dagster.kernels.framing import UNFORESEEN, Cuttings
 from loglake_dagster.kernels.inflate import inflate
+from loglake_dagster.kernels.rows import TableRows, decoded_of
 from loglake_dagster.kernels.session_id import split_session_id
 from loglake_dagster.kernels.times import YEARS, is_storable_ms
 from loglake_dagster.lake.controls import Rule
@@ -112,13 +113,13 @@ class _Draft:
 
 def decode_documents(objects: Iterable[bytes | ObjectError], wanted: Wanted, limit_bytes: int) -> Decoded:
     """Rows of a run of Firehose objects and an account of each; nothing is raised for what an object holds."""
-    result = Decoded(None, [])
+    accounts: list[ObjectAccount] = []
     tables: list[pa.Table] = []
     draft = _Draft()
     groups = LogGroups(wanted)
     for place, data in enumerate(objects):
         account = ObjectAccount()
-        result.objects.append(account)
+        accounts.append(account)
         try:
             if isinstance(data, ObjectError):
                 raise data
@@ -137,7 +138,7 @@ def decode_documents(objects: Iterable[bytes | ObjectError], wanted: Wanted, lim
         except ObjectError as error:
             account.error = error
     tables.append(draft.table())
-    return decoded_of(tables, result.objects)
+    return decoded_of([TableRows(pa.concat_tables(tables))], accounts)
 
 
 def _batches(document: Document, events: Sequence[LogEvent]) -> Iterator[tuple[int, int, int]]:

@@ -19,14 +19,15 @@ import msgspec
 import pyarrow as pa
 
 from loglake_dagster.errors import ObjectError, RecordError
-from loglake_dagster.kernels.arrow import BATCH_BYTES, cut_batches, decoded_of, in_order_of
+from loglake_dagster.kernels.arrow import BATCH_BYTES, cut_batches
 from loglake_dagster.kernels.columns import ColumnBuilder, Verdict, can_build
 from loglake_dagster.kernels.flatten import Flattener, Oddity
 from loglake_dagster.kernels.framing import UNFORESEEN, Framing, Pieces, Splitter
 from loglake_dagster.kernels.inflate import Inflated, inflate
+from loglake_dagster.kernels.rows import Derived, TableRows, decoded_of
 from loglake_dagster.kernels.times import not_canonical, to_canonical
 from loglake_dagster.lake.schema import SOURCE_ORDINAL
-from loglake_dagster.lake.source import OBJECT_PLACE, Damage, Decoded, ObjectAccount, Reject, Wanted
+from loglake_dagster.lake.source import OBJECT_PLACE, Damage, Decoded, ObjectAccount, Reject, Rows, Wanted
 
 # Above this an object's records are parsed in batches: a struct takes several times its text's memory.
 WHOLE_PARSE_BYTES = 32 << 20
@@ -47,8 +48,6 @@ Take = Callable[[bytes, ObjectAccount], Pieces | None]
 # A record's own bytes, by its place in a batch.
 RawOf = Callable[[int], bytes]
 _Batch = tuple[list[Any], RawOf, Sequence[int], int]
-# Adds the columns that are derived from others.
-Derive = Callable[[dict[str, pa.Array]], None]
 
 
 @dataclass(slots=True)
@@ -88,10 +87,10 @@ class RecordsDecoder:
         framing: Framing,
         time_field: str,
         judge: Judge,
-        derive: Derive | None = None,
+        derived: Derived | None = None,
         judged: Sequence[str] = (),
     ) -> None:
-        self._flattener, self._framing, self._judge, self._derive = flattener, framing, judge, derive
+        self._flattener, self._framing, self._judge, self._derived = flattener, framing, judge, derived
         self._time_of = operator.attrgetter(time_field)
         self._time_field = time_field
         self._parse_typed = framing.parser(flattener.record_type)
@@ -104,37 +103,34 @@ class RecordsDecoder:
 
     def decode(self, objects: Iterable[bytes | ObjectError], wanted: Wanted, limit_bytes: int) -> Decoded:
         """Rows of a run of objects and an account of each; nothing is raised for what an object holds."""
-        result = Decoded(None, [])
-        tables: list[pa.Table] = []
+        accounts: list[ObjectAccount] = []
+        built: list[Rows] = []
         drafted: list[pa.Table] = []
         draft = _Draft()
         builder = self._builder(wanted)
-        take = self._taker(builder, result, tables) if builder is not None else None
+        take = self._taker(builder, accounts, built) if builder is not None else None
         split, sieve = self._framing.splitter(wanted), self._sieve(wanted)
         for data in objects:
             account = ObjectAccount()
-            result.objects.append(account)
+            accounts.append(account)
             try:
                 for batch in self._batches(_sound(data), limit_bytes, split, sieve, take, account):
                     if draft.records and draft.size + batch[-1] > BATCH_BYTES:
-                        drafted.append(self._rows(draft, wanted, result))
+                        drafted.append(self._rows(draft, wanted, accounts))
                         draft = _Draft()
-                    draft.add(*batch, len(result.objects) - 1)
+                    draft.add(*batch, len(accounts) - 1)
                     if len(draft.records) >= BATCH_RECORDS:
-                        drafted.append(self._rows(draft, wanted, result))
+                        drafted.append(self._rows(draft, wanted, accounts))
                         draft = _Draft()
                     if account.error is not None:
                         break
             except ObjectError as error:
                 account.error = error
         if builder is not None and builder.size:
-            tables.append(self._table(builder.finish()))
-        if draft.records or not tables:
-            drafted.append(self._rows(draft, wanted, result))
-        decoded = decoded_of([*tables, *drafted], result.objects)
-        if tables and any(map(len, drafted)):
-            decoded.rows = in_order_of(decoded.rows, (OBJECT_PLACE, SOURCE_ORDINAL.name))
-        return decoded
+            built.append(builder.finish(self._derived))
+        if draft.records or not built:
+            drafted.append(self._rows(draft, wanted, accounts))
+        return decoded_of([*built, *([TableRows(pa.concat_tables(drafted))] if drafted else [])], accounts)
 
     def _builder(self, wanted: Wanted) -> ColumnBuilder | None:
         """What makes columns by compiled code; None where there is none, or where more is judged than it looks at."""
@@ -153,15 +149,16 @@ class RecordsDecoder:
         assert verdict is None or isinstance(verdict, str)
         return verdict
 
-    def _taker(self, builder: ColumnBuilder, result: Decoded, tables: list[pa.Table]) -> Take:
-        """Takes texts into the builder, for the object that is last in `result`; full tables are added to `tables`."""
+    def _taker(self, builder: ColumnBuilder, accounts: list[ObjectAccount], built: list[Rows]) -> Take:
+        """Takes texts into the builder, for the object that is last in `accounts`; the rows of a full one are added to
+        `built`."""
 
         def take(text: bytes, account: ObjectAccount) -> Pieces | None:
             if len(text) > COMPILED_BYTES:
                 return None
             if builder.size + len(text) > COMPILED_BYTES:
-                tables.append(self._table(builder.finish()))
-            taken = builder.add(text, len(result.objects) - 1, account.found)
+                built.append(builder.finish(self._derived))
+            taken = builder.add(text, len(accounts) - 1, account.found)
             if taken is None:
                 return None
             account.found += taken.found
@@ -259,17 +256,17 @@ class RecordsDecoder:
         except UNFORESEEN:
             return None
 
-    def _rows(self, draft: _Draft, wanted: Wanted, result: Decoded) -> pa.Table:
+    def _rows(self, draft: _Draft, wanted: Wanted, accounts: list[ObjectAccount]) -> pa.Table:
         """The draft's rows; its rejects and filtered records go to the accounts of their objects."""
         for row in not_canonical([None if r is None else self._time_of(r) for r in draft.records]):
-            draft.records[row] = self._odd_record(draft, row, wanted, result)
+            draft.records[row] = self._odd_record(draft, row, wanted, accounts)
         kept = [row for row, record in enumerate(draft.records) if record is not None]
         records = [draft.records[row] for row in kept]
         verdicts = self._judge(records, wanted)
         if verdicts is not None:
             for row, verdict in zip(kept, verdicts, strict=True):
                 if verdict is not None:
-                    self._drop(draft, row, verdict, result)
+                    self._drop(draft, row, verdict, accounts)
             kept = [row for row, verdict in zip(kept, verdicts, strict=True) if verdict is None]
             records = [draft.records[row] for row in kept]
         new_place = {row: place for place, row in enumerate(kept)}
@@ -279,20 +276,20 @@ class RecordsDecoder:
         arrays[OBJECT_PLACE] = pa.array([draft.places[i] for i in kept], pa.int32())
         return self._table(arrays)
 
-    def _drop(self, draft: _Draft, row: int, verdict: str | RecordError, result: Decoded) -> None:
-        account = result.objects[draft.places[row]]
+    def _drop(self, draft: _Draft, row: int, verdict: str | RecordError, accounts: list[ObjectAccount]) -> None:
+        account = accounts[draft.places[row]]
         if isinstance(verdict, RecordError):
             day = dt.date.fromisoformat(self._time_of(draft.records[row])[:10])
             account.reject(Reject.of(draft.ordinals[row], verdict, draft.raw(row), day))
         else:
             account.filter(verdict)
 
-    def _odd_record(self, draft: _Draft, row: int, wanted: Wanted, result: Decoded) -> Any:
+    def _odd_record(self, draft: _Draft, row: int, wanted: Wanted, accounts: list[ObjectAccount]) -> Any:
         """The record of an unforeseen shape, its oddity noted in the draft; None when it is filtered by what is judged
         of it, or becomes a reject."""
         piece = draft.raw(row)
         if (verdict := self._judge_head(piece, wanted)) is not None:
-            result.objects[draft.places[row]].filter(verdict)
+            accounts[draft.places[row]].filter(verdict)
             return None
         try:
             record, oddity = self._flattener.flatten_oddity(piece)
@@ -300,7 +297,7 @@ class RecordsDecoder:
                 raise RecordError(f"$.{self._time_field}", "an ISO-8601 time", "nothing (missing)")
         except RecordError as error:
             day = _event_day(piece, self._time_field)
-            result.objects[draft.places[row]].reject(Reject.of(draft.ordinals[row], error, piece, day))
+            accounts[draft.places[row]].reject(Reject.of(draft.ordinals[row], error, piece, day))
             return None
         draft.oddities[row] = oddity
         return record
@@ -316,8 +313,8 @@ class RecordsDecoder:
         return verdict if isinstance(verdict, str) else None
 
     def _table(self, arrays: dict[str, pa.Array]) -> pa.Table:
-        if self._derive is not None:
-            self._derive(arrays)
+        if self._derived is not None:
+            self._derived.make(arrays)
         return pa.table({name: arrays[name] for name in sorted(arrays)})
 
 

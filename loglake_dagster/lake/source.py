@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from loglake_dagster.errors import ObjectError, RecordError
 from loglake_dagster.lake.controls import Controls
@@ -139,14 +139,34 @@ class ObjectAccount:
         return self.error
 
 
+class Rows(Protocol):
+    """Decoded rows, of every day, in the order of objects and records: the readready columns, with `OBJECT_PLACE`
+    (place of the object in the run) instead of `source_object`. Columns may be made only when they are asked for."""
+
+    @property
+    def num_rows(self) -> int: ...
+
+    @property
+    def column_names(self) -> list[str]: ...
+
+    def table(self, names: Sequence[str] | None = None, places: Any = None) -> Any:
+        """A pyarrow.Table of these columns (None: all), of the rows at these places, each once and in this order (an
+        array of int64; None: all as they stand)."""
+        ...
+
+
 @dataclass(slots=True)
 class Decoded:
-    """A run of objects, decoded together. `rows` is a pyarrow.Table of the readready columns, with `OBJECT_PLACE`
-    (place of the object in the run) instead of `source_object`; rows stand in the order of objects and records and are
-    of every day. `objects` has one account an object. For each, found == rows + filtered + rejects."""
+    """A run of objects, decoded together: the rows that were kept, and one account an object. For each object, found ==
+    rows + filtered + rejects."""
 
-    rows: Any
+    kept: Rows
     objects: list[ObjectAccount]
+
+    @property
+    def rows(self) -> Any:
+        """All rows as a pyarrow.Table."""
+        return self.kept.table()
 
 
 # Column of decoded rows: which object of the run a row came from.
@@ -209,7 +229,7 @@ class Source:
     descend: Callable[[str, frozenset[dt.date], Controls], Descent]
     decode: Callable[[Iterable[bytes | ObjectError], Wanted, int], Decoded]
     recount: Callable[[bytes, Wanted], Recount]
-    complete: Callable[[Any, Sequence[ObjectEntry]], Any] | None = None
+    complete: Callable[[Rows, Sequence[ObjectEntry]], Rows] | None = None
     is_placed_by_feed: bool = False
     lead: dt.timedelta = dt.timedelta(0)
     rebuild: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
@@ -223,7 +243,7 @@ class Source:
         """The whole decode of objects with their entries, in the same order."""
         decoded = self.decode(objects, wanted, limit_bytes)
         if self.complete is not None:
-            decoded.rows = self.complete(decoded.rows, entries)
+            decoded.kept = self.complete(decoded.kept, entries)
         return decoded
 
     def stored_table(self, is_lean: bool) -> Table:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loglake_dagster.kernels.cloudtrail_columns import derive
+from loglake_dagster.kernels.cloudtrail_columns import DERIVED
 from loglake_dagster.kernels.flatten import Flattener
 from loglake_dagster.kernels.framing import Envelope
 from loglake_dagster.kernels.plain import plain_member
@@ -241,7 +241,7 @@ def _verdict(controls: Controls, event_source: str, event_name: str) -> str | No
     return None if controls.event_names.admits(event_name) else "event_names"
 
 
-_DECODER = RecordsDecoder(_FLATTENER, Envelope("Records", sign="eventVersion"), "eventTime", _judge, derive, _JUDGED)
+_DECODER = RecordsDecoder(_FLATTENER, Envelope("Records", sign="eventVersion"), "eventTime", _judge, DERIVED, _JUDGED)
 
 
 def recount(data: bytes, wanted: Wanted) -> Recount:

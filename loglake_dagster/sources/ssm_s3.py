@@ -20,6 +20,7 @@ import msgspec
 import pyarrow as pa
 
 from loglake_dagster.errors import ObjectError, RecordError
+from loglake_dagster.kernels.rows import TableRows
 from loglake_dagster.kernels.session_id import split_session_id
 from loglake_dagster.lake.controls import Controls
 from loglake_dagster.lake.manifest import ObjectEntry
@@ -33,6 +34,7 @@ from loglake_dagster.lake.source import (
     ObjectAccount,
     Recount,
     Reject,
+    Rows,
     Source,
     UndatedKey,
     Wanted,
@@ -152,7 +154,7 @@ def decode(objects: Iterable[bytes | ObjectError], wanted: Wanted, limit_bytes: 
             OBJECT_PLACE: pa.array(places, pa.int32()),
         }
     )
-    return Decoded(rows, accounts)
+    return Decoded(TableRows(rows), accounts)
 
 
 def _other_log(data: bytes) -> str | None:
@@ -189,8 +191,9 @@ def _columns(data: bytes) -> tuple[str, str | None, int | None, str]:
     return text, kept, int(ended[1]) if ended else None, hashlib.sha256(data).hexdigest()
 
 
-def complete(rows: pa.Table, entries: Sequence[ObjectEntry]) -> pa.Table:
+def complete(kept: Rows, entries: Sequence[ObjectEntry]) -> Rows:
     """Adds what only the objects tell: when they were uploaded, whose session it is, and where."""
+    rows = kept.table()
     found = [entries[place] for place in rows[OBJECT_PLACE].to_pylist()]
     names = [split_session_id(_session_name(entry.uri)) for entry in found]
     epoch, ms = dt.datetime(1970, 1, 1, tzinfo=UTC), dt.timedelta(milliseconds=1)
@@ -203,7 +206,7 @@ def complete(rows: pa.Table, entries: Sequence[ObjectEntry]) -> pa.Table:
     }
     for name, (values, kind) in columns.items():
         rows = rows.append_column(name, pa.array(values, kind))
-    return rows
+    return TableRows(rows)
 
 
 def _session_name(uri: str) -> str:

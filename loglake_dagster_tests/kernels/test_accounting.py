@@ -152,6 +152,7 @@ def test_columns_too_large_for_one_array_of_texts_give_the_same_rows(source, mon
     else:
         objects = [document(*[log_event("x" * n, id=f"{n % 7}") for n in range(20)]) for _ in range(3)]
     monkeypatch.setattr(records_module, "BATCH_RECORDS", 20)
+    monkeypatch.setattr(records_module, "COMPILED_BYTES", 4_000)  # of one object
     whole, entries = rows_of(objects, source)
     hashed = content_hash(whole)
     monkeypatch.setattr(arrow_module, "COLUMN_BYTES", 10)

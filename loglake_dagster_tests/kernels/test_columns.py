@@ -5,6 +5,7 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import example, given
@@ -152,7 +153,8 @@ def test_every_day_has_its_time(day):
         '"who":{"arn":null,"session":{}}', '"eventName":null,"count":null', '"count":null,"eventName":null',
         '"who":{"arn":null,"tags":null}', '"requestParameters":null,"eventName":null,"who":{}', '"eventName": null ',
         '"count":null,"eventName":null,"readOnly":null', '"readOnly":null,"who":null', '"who":null,"readOnly":null',
-        '"who":{"arn":null,"session":null},"count":null', '"eventName":null,"who":{"arn":null},"requestParameters":null',
+        '"who":{"arn":null,"session":null},"count":null',
+        '"eventName":null,"who":{"arn":null},"requestParameters":null',
         '"who":{"arn":null,"arn":"a"}', '"who":{"arn":nul}', '"eventTime":null', '"wh\u00f6":null',
         '"\u00f6":1,"who":null',
     ],
@@ -168,7 +170,7 @@ def test_two_nulls_and_texts_beyond_ascii_are_taken_by_the_compiled_code():
     told = builder.add(log(row(eventName=None), *nulls, row(readOnly=True, eventName="\u00e9")), 0, 0)
     assert (told.found, told.odd) == (4, [])
     labels = ["eventName=null", "who={},readOnly=null,who.arn=null", "who=null,eventName=null", None]
-    assert builder.finish()["emptyfields"].to_pylist() == labels
+    assert builder.finish().table()["emptyfields"].to_pylist() == labels
 
 
 @pytest.mark.parametrize("wanted", [OPEN, JUDGED], ids=["open", "judged"])
@@ -220,12 +222,12 @@ def test_sound_records_are_taken_by_the_compiled_code_and_others_left():
     assert builder.add(b'{"Records":[', 1, 14) is None
     assert builder.add(log(row(eventName="b")) + b"}", 1, 14) is None
     assert builder.add(log(row(eventName="c")), 2, 0).found == 1
-    arrays = builder.finish()
+    arrays = builder.finish().table()
     assert arrays["name"].to_pylist() == ["a", None, "c"]
     assert arrays["source_ordinal"].to_pylist() == [10, 12, 0]
     assert arrays["object_place"].to_pylist() == [0, 0, 2]
     assert arrays["emptyfields"].to_pylist() == [None, "who={}", None]
-    assert builder.finish()["name"].to_pylist() == []
+    assert builder.finish().table()["name"].to_pylist() == []
 
 
 @given(st.lists(st.tuples(st.booleans(), st.lists(SOUND, max_size=20)), max_size=6))
@@ -234,12 +236,42 @@ def test_texts_that_break_late_take_nothing_back_of_their_neighbours(texts):
     builder = ColumnBuilder(FLATTENER, "Records", "eventTime", (), None)
     taken = [records for (is_whole, records), text in zip(texts, objects, strict=True) if builder.add(text, 0, 0)]
     assert len(taken) == sum(is_whole for is_whole, _records in texts)
-    arrays = builder.finish()
-    for array in arrays.values():
-        array.validate(full=True)
+    arrays = builder.finish().table()
+    arrays.validate(full=True)
     odd = [abs(record.get("count", 0)) >= 10**18 for records in taken for record in records]
     names = [record.get("eventName") for records in taken for record in records]
     assert arrays["name"].to_pylist() == [name for name, is_odd in zip(names, odd, strict=True) if not is_odd]
+
+
+@given(st.lists(st.lists(RECORDS, max_size=5), max_size=4), st.booleans(), st.data())
+def test_some_columns_of_some_rows_in_any_order_are_those_of_the_whole_table(objects, is_cut, data):
+    """Of one maker and of several: some records are odd, and text by text a new builder may begin."""
+    texts = [log(*map(text_of, records)) for records in objects]
+    with pytest.MonkeyPatch.context() as patch:
+        if is_cut:
+            patch.setattr(records_module, "COMPILED_BYTES", max([1, *map(len, texts)]))
+        kept = DECODER.decode(texts, OPEN, LIMIT).kept
+    whole = kept.table()
+    assert whole.column_names == sorted(kept.column_names)
+    assert whole.num_rows == kept.num_rows
+    names = data.draw(st.lists(st.sampled_from(kept.column_names), min_size=1, unique=True))
+    places = data.draw(st.permutations(range(kept.num_rows)))[: data.draw(st.integers(0, kept.num_rows))]
+    found = kept.table(names, np.array(places, np.int64))
+    assert found.equals(whole.select(names).take(pa.array(places, pa.int64())))
+    found.validate(full=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "order"),
+    [([0], [0, 0]), ([0], [2]), ([0], [-1]), ([0], [0, 1, 0]), ([2], [0]), ([-1], [0]), ([0, 0], [0]), (0, [0])],
+)
+def test_rows_and_columns_that_are_not_there_or_twice_are_refused(wanted, order):
+    builder = columns._columns.Builder(2, 0, [member("eventTime", "time"), member("eventName", "text", 1)])
+    assert builder.add(log(row(eventName="a"), row(eventName="b")), "Records", 0, 0, 10, None, None)[0] == 2
+    rows = builder.finish()[0]
+    with pytest.raises(ValueError, match=r"there|twice|expected"):
+        rows.columns(wanted, np.array(order, np.int64))
+    assert [one[0] for one in rows.columns([0, 1], np.array([1], np.int64))] == [0, 0]
 
 
 def test_many_odd_records_make_an_object_the_readers_own(monkeypatch):

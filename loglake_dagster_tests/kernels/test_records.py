@@ -39,11 +39,7 @@ def refused(batch, wanted):
     return ["names" if record.eventName == "drop" else None for record in batch]
 
 
-def no_columns(arrays):
-    """Nothing is derived here."""
-
-
-DECODER = RecordsDecoder(FLATTENER, Envelope("Records"), "eventTime", refused, no_columns)
+DECODER = RecordsDecoder(FLATTENER, Envelope("Records"), "eventTime", refused)
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ RULES = {
 }
 # The same decoder, which looks at each record as a whole first.
 WHOLE = RecordsDecoder(
-    cloudtrail._FLATTENER, Envelope("Records", sign="eventVersion"), "eventTime", cloudtrail._judge, cloudtrail.derive
+    cloudtrail._FLATTENER, Envelope("Records", sign="eventVersion"), "eventTime", cloudtrail._judge, cloudtrail.DERIVED
 )
 
 

@@ -1,4 +1,4 @@
-/* The columns of a run of texts under construction, and how they are made from their shape. */
+/* What rows are kept of a run of texts, and how that is told from their shape. */
 
 #ifndef LOGLAKE_BUILDER_H
 #define LOGLAKE_BUILDER_H
@@ -16,30 +16,15 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
-    PyObject *memory_type;
+    PyObject *memory_type, *rows_type;
     Node *root;
-    int column_count, member_count, label_count, judged_count;
+    int column_count, member_count, judged_count;
     int time_column;
-    Column *columns;
-    int64_t rows, text_bytes;
-    Bytes places, ordinals, labels;
+    Kind *kinds; /* of the columns */
+    Kept kept;
+    int64_t text_bytes;
     Remembered remembered[REMEMBERED];
 } Builder;
-
-static void empty(Builder *self)
-{
-    for (int i = 0; i < self->column_count; i++) {
-        Column *column = &self->columns[i];
-        release(&column->valid);
-        release(&column->offsets);
-        release(&column->data);
-        column->filled = column->values = 0;
-    }
-    release(&self->places);
-    release(&self->ordinals);
-    release(&self->labels);
-    self->rows = self->text_bytes = 0;
-}
 
 static const char *const KINDS[] = {"text", "json", "flag", "time", "number", "node"};
 
@@ -90,7 +75,7 @@ static int read_shape_member(Builder *self, Node *node, int place, PyObject *tol
         slot = (slot + 1) & (SLOTS - 1);
     node->slots[slot] = (int16_t)place;
     if (!is_node) {
-        self->columns[column].kind = member->kind;
+        self->kinds[column] = member->kind;
         return 1;
     }
     member->node = read_shape(self, inside, label);
@@ -126,11 +111,11 @@ static Node *read_shape(Builder *self, PyObject *members, int label)
 static void builder_free(Builder *self)
 {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
-    if (self->columns != NULL)
-        empty(self);
-    free(self->columns);
+    let_go(&self->kept);
+    free(self->kinds);
     free_node(self->root);
     Py_XDECREF(self->memory_type);
+    Py_XDECREF(self->rows_type);
     freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
     free_object(self);
     Py_DECREF(type);
@@ -151,13 +136,15 @@ static PyObject *builder_new(PyTypeObject *type, PyObject *args, PyObject *names
     Builder *self = (Builder *)make(type, 0);
     if (self == NULL)
         return NULL;
-    self->memory_type = Py_NewRef(((State *)PyType_GetModuleState(type))->memory_type);
+    State *state = PyType_GetModuleState(type);
+    self->memory_type = Py_NewRef(state->memory_type);
+    self->rows_type = Py_NewRef(state->rows_type);
     self->column_count = columns;
     self->time_column = time_column;
-    self->columns = calloc((size_t)columns, sizeof *self->columns);
-    if (self->columns == NULL)
+    self->kinds = calloc((size_t)columns, sizeof *self->kinds);
+    if (self->kinds == NULL)
         PyErr_NoMemory();
-    else
+    else if (begin(&self->kept, columns))
         self->root = read_shape(self, members, -1);
     if (self->root == NULL) {
         Py_DECREF(self);

@@ -60,7 +60,7 @@ static void release(Bytes *bytes)
 }
 
 typedef struct {
-    PyObject *memory_type;
+    PyObject *memory_type, *rows_type;
 } State;
 
 /* What was gathered, as an object with a buffer: handed on without a copy. */

@@ -5,8 +5,16 @@
 
 #include "builder.h"
 
+/* A text's place, or the value of a kind that is none in `size`. */
 typedef struct {
-    const byte *end;
+    const byte *start;
+    int64_t size;
+    int column;
+    int is_escaped;
+} Value;
+
+typedef struct {
+    const byte *text, *end;
     Builder *builder;
     /* the record in hand */
     int is_odd, value_count;

@@ -1,147 +1,132 @@
-/* Rows as bytes, for hashing. */
+/* Rows that were kept, as an object of Python: asked for columns once or more. */
 
 #ifndef LOGLAKE_ROWS_H
 #define LOGLAKE_ROWS_H
 
-#include "memory.h"
+#include "kept.h"
 
 typedef struct {
-    Py_buffer valid, values, texts;
-    int is_null, has_valid, has_texts, is_large;
-    int64_t offset;
-} Given;
+    PyObject_HEAD
+    PyObject *memory_type;
+    Kept kept;
+    int column_count;
+    Kind *kinds;
+} Rows;
 
-static int is_null(const Given *column, int64_t row)
+static void rows_free(Rows *self)
 {
-    int64_t bit = column->offset + row;
-    return column->is_null || (column->has_valid && !(((const byte *)column->valid.buf)[bit >> 3] >> (bit & 7) & 1));
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    let_go(&self->kept);
+    free(self->kinds);
+    Py_XDECREF(self->memory_type);
+    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    free_object(self);
+    Py_DECREF(type);
 }
 
-static int64_t start_of(const Given *column, int64_t row)
+/* None for a column without a value, else (nulls, validity or None, values or offsets, texts or None). */
+static PyObject *told_column(Rows *self, Column *column, int64_t count)
 {
-    int64_t place = column->offset + row;
-    return column->is_large ? ((const int64_t *)column->values.buf)[place] : ((const int32_t *)column->values.buf)[place];
+    if (column->values == 0)
+        return Py_NewRef(Py_None);
+    if (is_text(column->kind))
+        close_texts(column, count);
+    return Py_BuildValue("(LNNN)", (long long)(count - column->values),
+                         column->values == count ? Py_NewRef(Py_None) : handed(self->memory_type, &column->valid),
+                         handed(self->memory_type, &column->fixed),
+                         is_text(column->kind) ? handed(self->memory_type, &column->texts) : Py_NewRef(Py_None));
 }
 
-static void give_back(Given *columns, Py_ssize_t count)
+PyDoc_STRVAR(columns_doc,
+"columns(wanted, order) -> [column, ...]\n\n"
+"The wanted columns, by number, as Arrow buffers, of the rows whose numbers `order` has (a buffer of int64; None: all\n"
+"rows, as they were added): None where no row has a value, else (nulls, validity or None, values or offsets, texts or\n"
+"None). Texts have int32 offsets; flags are a byte a row; times (milliseconds) and numbers int64.");
+
+static PyObject *rows_columns(Rows *self, PyObject *args)
 {
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (columns[i].valid.obj)
-            PyBuffer_Release(&columns[i].valid);
-        if (columns[i].values.obj)
-            PyBuffer_Release(&columns[i].values);
-        if (columns[i].texts.obj)
-            PyBuffer_Release(&columns[i].texts);
+    PyObject *wanted, *asked, *result = NULL;
+    if (!PyArg_ParseTuple(args, "OO", &wanted, &asked))
+        return NULL;
+    Py_buffer order = {0};
+    if (asked != Py_None && PyObject_GetBuffer(asked, &order, PyBUF_SIMPLE) < 0)
+        return NULL;
+    int64_t all = rows_of(&self->kept), count = asked == Py_None ? all : (int64_t)(order.len / 8);
+    const int64_t *places = asked == Py_None ? NULL : order.buf;
+    const Row *rows = (const Row *)self->kept.rows.data;
+    const Text *texts = (const Text *)self->kept.texts.data;
+    const Said *said = (const Said *)self->kept.said.data;
+    Column *columns = calloc((size_t)self->column_count, sizeof *columns);
+    Py_ssize_t names = PyList_Check(wanted) ? PyList_Size(wanted) : -1;
+    if (columns == NULL || names < 0 || count > all) {
+        PyErr_SetString(PyExc_ValueError, "expected a list of columns, and the number of no row twice");
+        goto done;
     }
-    free(columns);
-}
-
-/* A column from (is null in all rows, is of texts, offset, is large, validity or None, values or offsets, texts), whose
-   buffers hold rows up to `end`. */
-static int take_given(Given *column, PyObject *told, int64_t end)
-{
-    long long offset;
-    PyObject *valid, *values, *texts;
-    if (!PyArg_ParseTuple(told, "ppLpOOO", &column->is_null, &column->has_texts, &offset, &column->is_large, &valid,
-                          &values, &texts))
-        return 0;
-    if (column->is_null)
-        return 1;
-    column->offset = offset;
-    column->has_valid = valid != Py_None;
-    if ((column->has_valid && PyObject_GetBuffer(valid, &column->valid, PyBUF_SIMPLE) < 0) ||
-        PyObject_GetBuffer(values, &column->values, PyBUF_SIMPLE) < 0 ||
-        (column->has_texts && PyObject_GetBuffer(texts, &column->texts, PyBUF_SIMPLE) < 0))
-        return 0;
-    int64_t last = offset + end;
-    int64_t width = column->has_texts && !column->is_large ? 4 : 8;
-    if (offset < 0 || column->values.len < (last + column->has_texts) * width ||
-        (column->has_valid && column->valid.len < (last + 7) / 8) ||
-        (column->has_texts && column->texts.len < start_of(column, end))) {
-        PyErr_SetString(PyExc_ValueError, "a column's buffers are shorter than its rows");
-        return 0;
-    }
-    return 1;
-}
-
-/* A row as bytes: what each column says of it into `said`, then the texts after them. NULL with an exception set. */
-static PyObject *joined_row(const Given *columns, Py_ssize_t count, int64_t row, int64_t *said)
-{
-    size_t size = (size_t)count * 8;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        const Given *column = &columns[i];
-        if (column->is_null) /* said already */
-            continue;
-        if (is_null(column, row)) {
-            said[i] = column->has_texts ? -1 : INT64_MIN;
-        } else if (!column->has_texts) {
-            said[i] = ((const int64_t *)column->values.buf)[column->offset + row];
-        } else {
-            int64_t first = start_of(column, row);
-            said[i] = start_of(column, row + 1) - first;
-            if (said[i] < 0 || first < 0 || first + said[i] > column->texts.len) {
-                PyErr_SetString(PyExc_ValueError, "a column's offsets do not ascend");
-                return NULL;
-            }
-            size += (size_t)said[i];
+    for (Py_ssize_t i = 0; i < names; i++) {
+        long number = PyLong_AsLong(PyList_GetItem(wanted, i));
+        if (number < 0 || number >= self->column_count || columns[number].is_wanted) {
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_ValueError, "a column that is not there, or twice");
+            goto done;
+        }
+        Column *column = &columns[number];
+        column->kind = self->kinds[number];
+        column->is_wanted = self->kept.totals[number].values > 0;
+        if (column->is_wanted && !make_room(column, &self->kept.totals[number], count)) {
+            PyErr_NoMemory();
+            goto done;
         }
     }
-    PyObject *joined = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
-    if (joined == NULL)
-        return NULL;
-    byte *out = (byte *)PyBytes_AsString(joined);
-    memcpy(out, said, (size_t)count * 8);
-    out += count * 8;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        const Given *column = &columns[i];
-        if (column->is_null || !column->has_texts || said[i] <= 0)
-            continue;
-        memcpy(out, (const byte *)column->texts.buf + start_of(column, row), (size_t)said[i]);
-        out += said[i];
-    }
-    return joined;
-}
-
-PyDoc_STRVAR(join_doc,
-"join_rows(start, end, columns) -> [bytes, ...]\n\n"
-"The bytes of each of these rows: eight bytes a column, in order, with a text's length or a number's value, -1 and the\n"
-"smallest number for null; then the texts. `columns` are of Arrow buffers: (is null in all rows, is of texts, offset,\n"
-"is large, validity or None, values of 64 bits or offsets, texts or None).");
-
-static PyObject *join_rows(PyObject *module, PyObject *args)
-{
-    (void)module;
-    long long start, stop;
-    PyObject *told, *rows = NULL;
-    if (!PyArg_ParseTuple(args, "LLO", &start, &stop, &told))
-        return NULL;
-    Py_ssize_t count = PyList_Check(told) ? PyList_Size(told) : -1;
-    if (count < 0 || start < 0 || stop < start) {
-        PyErr_SetString(PyExc_ValueError, "expected rows from 0 on, and columns in a list");
-        return NULL;
-    }
-    Given *columns = calloc((size_t)count + 1, sizeof *columns);
-    int64_t *said = calloc((size_t)count + 1, sizeof *said);
-    if (columns == NULL || said == NULL) {
+    byte *taken = calloc((size_t)all / 8 + 1, 1);
+    if (taken == NULL) {
         PyErr_NoMemory();
         goto done;
     }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (!take_given(&columns[i], PyList_GetItem(told, i), stop))
-            goto done;
-        said[i] = columns[i].has_texts ? -1 : INT64_MIN;
+    int is_right = 1;
+    for (int64_t i = 0; i < count && is_right; i++) {
+        int64_t place = places == NULL ? i : places[i];
+        is_right = place >= 0 && place < all && !(taken[place >> 3] >> (place & 7) & 1);
+        if (is_right) {
+            taken[place >> 3] |= (byte)(1u << (place & 7));
+            put_row(columns, said, &rows[place], &texts[rows[place].text], i);
+        }
     }
-    rows = PyList_New((Py_ssize_t)(stop - start));
-    for (int64_t row = start; rows != NULL && row < stop; row++) {
-        PyObject *one = joined_row(columns, count, row, said);
-        if (one == NULL || PyList_SetItem(rows, (Py_ssize_t)(row - start), one) < 0)
-            Py_CLEAR(rows);
+    free(taken);
+    if (!is_right) {
+        PyErr_SetString(PyExc_ValueError, "a row that is not there, or twice");
+        goto done;
+    }
+    result = PyList_New(names);
+    for (Py_ssize_t i = 0; result != NULL && i < names; i++) {
+        PyObject *one = told_column(self, &columns[PyLong_AsLong(PyList_GetItem(wanted, i))], count);
+        if (one == NULL || PyList_SetItem(result, i, one) < 0)
+            Py_CLEAR(result);
     }
 done:
-    if (columns != NULL)
-        give_back(columns, count);
-    free(said);
-    return rows;
+    for (int i = 0; columns != NULL && i < self->column_count; i++) {
+        release(&columns[i].valid);
+        release(&columns[i].fixed);
+        release(&columns[i].texts);
+    }
+    free(columns);
+    if (order.obj != NULL)
+        PyBuffer_Release(&order);
+    return result;
 }
+
+static PyMethodDef rows_methods[] = {
+    {"columns", (PyCFunction)rows_columns, METH_VARARGS, columns_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot rows_slots[] = {
+    {Py_tp_doc, "Rows that a Builder kept."},
+    {Py_tp_dealloc, rows_free},
+    {Py_tp_methods, rows_methods},
+    {0, NULL},
+};
+
+static PyType_Spec rows_spec = {"loglake_dagster.kernels._columns.Rows", sizeof(Rows), 0,
+                                Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, rows_slots};
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef LOGLAKE_SHAPE_H
 #define LOGLAKE_SHAPE_H
 
-#include "column.h"
+#include "rows.h"
 
 enum { MOST_MEMBERS = 256, MOST_LABELS = 48, MOST_NULLS = 255, MOST_JUDGED = 4, MOST_RULES = 8, DEEPEST = 200, SLOTS = 512 };
 

@@ -1,0 +1,150 @@
+/* Rows that were kept: what each says, still where it stands in its text, and the Arrow columns that are made of them.
+
+   Columns are made when the rows that are wanted, and their order, are known: each value is then copied once. */
+
+#ifndef LOGLAKE_KEPT_H
+#define LOGLAKE_KEPT_H
+
+#include "json.h"
+
+typedef enum { TEXT, JSON, FLAG, TIME, NUMBER, NODE } Kind;
+
+/* What is read past a short text, and written past a column's end: copies of a fixed size need no call. */
+enum { SLACK = 32 };
+
+typedef struct {
+    union {
+        struct {
+            uint32_t start, size;
+        } text; /* in the row's text */
+        int64_t number;
+    };
+    uint16_t column, is_escaped;
+} Said;
+
+typedef struct {
+    uint64_t first; /* of its values */
+    uint32_t count, text;
+} Row;
+
+typedef struct {
+    const byte *start, *end;
+} Text;
+
+/* Of all rows: how many have a value, and how long the texts are at most. */
+typedef struct {
+    int64_t values, size;
+} Total;
+
+typedef struct {
+    Bytes said, rows, texts;
+    PyObject *held; /* the texts as objects */
+    Total *totals;
+    Bytes places, ordinals, labels;
+} Kept;
+
+static int is_text(Kind kind)
+{
+    return kind == TEXT || kind == JSON;
+}
+
+static size_t width_of(Kind kind)
+{
+    return is_text(kind) ? 4 : kind == FLAG ? 1 : 8;
+}
+
+static int64_t rows_of(const Kept *kept)
+{
+    return (int64_t)(kept->rows.size / sizeof(Row));
+}
+
+static void let_go(Kept *kept)
+{
+    release(&kept->said);
+    release(&kept->rows);
+    release(&kept->texts);
+    release(&kept->places);
+    release(&kept->ordinals);
+    release(&kept->labels);
+    free(kept->totals);
+    kept->totals = NULL;
+    Py_CLEAR(kept->held);
+}
+
+/* Makes it ready for rows. 0 with an exception set. */
+static int begin(Kept *kept, int column_count)
+{
+    memset(kept, 0, sizeof *kept);
+    kept->held = PyList_New(0);
+    kept->totals = calloc((size_t)column_count + 1, sizeof *kept->totals);
+    if (kept->held != NULL && kept->totals == NULL)
+        PyErr_NoMemory();
+    return kept->held != NULL && kept->totals != NULL;
+}
+
+/* A column that is being made: of texts its offsets, of others its values. */
+typedef struct {
+    Kind kind;
+    int is_wanted;
+    int64_t values;
+    size_t used; /* of the texts */
+    Bytes valid, fixed, texts;
+} Column;
+
+static void copy_short(byte *out, const byte *in, size_t size, const byte *end)
+{
+    if (size <= SLACK && end - in >= SLACK)
+        memcpy(out, in, SLACK);
+    else
+        memcpy(out, in, size);
+}
+
+/* The values of a row, which becomes the `place`th. */
+static void put_row(Column *columns, const Said *said, const Row *row, const Text *text, int64_t place)
+{
+    for (const Said *one = said + row->first, *last = one + row->count; one < last; one++) {
+        Column *column = &columns[one->column];
+        if (!column->is_wanted)
+            continue;
+        column->values++;
+        column->valid.data[place >> 3] |= (byte)(1u << (place & 7));
+        if (is_text(column->kind)) {
+            const byte *in = text->start + one->text.start;
+            byte *out = column->texts.data + column->used;
+            size_t size = one->text.size;
+            if (one->is_escaped)
+                size = unescape(in, size, out);
+            else
+                copy_short(out, in, size, text->end);
+            column->used += size;
+            ((int32_t *)column->fixed.data)[place + 1] = (int32_t)size;
+        } else if (column->kind == FLAG) {
+            column->fixed.data[place] = (byte)one->number;
+        } else {
+            ((int64_t *)column->fixed.data)[place] = one->number;
+        }
+    }
+}
+
+/* Room for `count` rows of a wanted column, all null. 0 when there is no memory. */
+static int make_room(Column *column, const Total *total, int64_t count)
+{
+    size_t offsets = is_text(column->kind) ? (size_t)count + 1 : (size_t)count;
+    return append_zeros(&column->valid, ((size_t)count + 7) / 8 + 1) &&
+           append_zeros(&column->fixed, offsets * width_of(column->kind) + 1) &&
+           (!is_text(column->kind) || grow(&column->texts, (size_t)total->size + SLACK));
+}
+
+/* Lengths become offsets, and what was not used of the room for texts is given back. */
+static void close_texts(Column *column, int64_t count)
+{
+    int32_t *offsets = (int32_t *)column->fixed.data;
+    for (int64_t i = 0; i < count; i++)
+        offsets[i + 1] += offsets[i];
+    column->texts.size = column->used;
+    byte *less = realloc(column->texts.data, column->used + 1);
+    if (less != NULL)
+        column->texts.data = less;
+}
+
+#endif
