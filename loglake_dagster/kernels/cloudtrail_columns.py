@@ -44,6 +44,9 @@ def _derive_truncated(arrays: dict[str, pa.Array]) -> None:
     """Adds is_truncated: a field that AWS left out says `"omitted": true` (docs/formats.md 1.7)."""
     is_cut = np.zeros(len(arrays["eventname"]), bool)
     for name in _CUT_COLUMNS:
+        texts = arrays[name].buffers()[2]
+        if texts is None or b'"omitted"' not in texts.to_pybytes():  # five times as fast as asking row by row
+            continue
         may_be = pc.fill_null(pc.match_substring(arrays[name], '"omitted"'), False)
         for index in pc.indices_nonzero(may_be).to_pylist():
             is_cut[index] |= _is_omitted(arrays[name][index].as_py())

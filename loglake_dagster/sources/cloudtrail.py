@@ -267,7 +267,7 @@ def recount(data: bytes, wanted: Wanted) -> Recount:
 
 def _plain_time(record: dict[str, Any]) -> Any:
     """The record's own time, or where it has none in any spelling the start of its window."""
-    if any(name.lower() == "eventtime" for name in record):
+    if "eventTime" in record or any(name.lower() == "eventtime" for name in record):
         return plain_member(record, "eventTime")
     window = record.get(_TIME_STAND_IN[0])
     return window.get(_TIME_STAND_IN[1]) if isinstance(window, dict) else None
