@@ -72,9 +72,12 @@ class RunResult:
 
 
 def cut_runs(job: ReadreadyJob, part_bytes: int, max_object_bytes: int) -> list[Run]:
-    """Runs of at most `part_bytes` of source bytes, along feed, account, region and delivery. Where the objects of one
-    account and region do not fit into what is left of a run, they begin another, unless that would leave it less than
-    half full: a part that shares an event with no other is written once."""
+    """Runs of about `part_bytes` of source bytes, along feed, account, region and delivery.
+
+    A part that shares an event with no other is written once, and copies of an event are of one account and region:
+    objects of these that are together up to twice `part_bytes` are not parted, if they are more than it, or no run is
+    left less than half full by that.
+    """
     runs: list[Run] = []
     for objects in cut_objects(job.objects, part_bytes):
         name = f"part-{len(runs):05d}-{job.target.version}.orc"
@@ -89,10 +92,15 @@ def cut_objects(objects: Iterable[PlannedObject], part_bytes: int) -> Iterator[l
     size = 0
     for (feed, *_rest), together in itertools.groupby(sorted(objects, key=key_order), _copies_place):
         group = list(together)
-        fits = size + sum(one.entry.size for one in group) <= part_bytes
-        if batch and (feed != batch[0].entry.feed or (not fits and 2 * size >= part_bytes)):
+        whole = sum(one.entry.size for one in group)
+        is_own = part_bytes < whole <= 2 * part_bytes
+        is_full = size + whole > part_bytes and 2 * size >= part_bytes
+        if batch and (is_own or is_full or feed != batch[0].entry.feed):
             yield batch
             batch, size = [], 0
+        if is_own:
+            yield group
+            continue
         for one in group:
             if batch and size + one.entry.size > part_bytes:
                 yield batch
