@@ -9,8 +9,9 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 from loglake_dagster.errors import StoreError
 from loglake_dagster.io.store import LocalStore, Store
@@ -74,22 +75,25 @@ def list_feed(
         raise StoreError(f"{store.path}: the feed's folder is not there; mend its uri in the settings")
     listing = Listing(account=account, region=region)
     with ThreadPoolExecutor(1 if isinstance(store, LocalStore) else LEVELS_AT_ONCE) as pool:
-        pending: set[Future[Level]] = {pool.submit(store.list_level, "")}
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for level in done:
-                folders, objects = level.result()
-                listing.is_bare = listing.is_bare and not folders and not objects
-                for listed in objects:
-                    listing.take(source, listed, days, controls)
-                for folder in folders:
-                    descent = source.descend(folder, days, controls)
-                    if descent.ignored:
-                        listing.ignored[descent.ignored] += 1
-                    elif descent.folders != (folder,):
-                        listing.is_known = True  # the source says of it what to list, or that it is another day's
-                    if descent.refused:
-                        listing.refused[descent.refused] += 1
-                    pending |= {pool.submit(store.list_level, below) for below in descent.folders}
+        done: SimpleQueue[Future[Level]] = SimpleQueue()
+        pool.submit(store.list_level, "").add_done_callback(done.put)
+        waited_for = 1
+        while waited_for:
+            folders, objects = done.get().result()
+            waited_for -= 1
+            listing.is_bare = listing.is_bare and not folders and not objects
+            for listed in objects:
+                listing.take(source, listed, days, controls)
+            for folder in folders:
+                descent = source.descend(folder, days, controls)
+                if descent.ignored:
+                    listing.ignored[descent.ignored] += 1
+                elif descent.folders != (folder,):
+                    listing.is_known = True  # the source says of it what to list, or that it is another day's
+                if descent.refused:
+                    listing.refused[descent.refused] += 1
+                for below in descent.folders:
+                    pool.submit(store.list_level, below).add_done_callback(done.put)
+                    waited_for += 1
     listing.objects.sort(key=lambda one: one[0].key)
     return listing
