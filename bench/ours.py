@@ -160,6 +160,7 @@ def decode(workload: pathlib.Path, truth: Truth) -> Measured:
     found = 0
     for first in range(0, len(data), 500):
         decoded = SOURCE.decode(data[first : first + 500], Wanted(), 1 << 30)
+        assert decoded.rows.num_rows  # the columns are made here
         found += sum(account.found for account in decoded.objects)
     seconds = time.perf_counter() - started
     expect("events found", events_of(truth), found)
