@@ -51,7 +51,7 @@ static void free_node(Node *node)
 }
 
 /* Whether a name that begins at `p` is the member's, to its closing quote. */
-static int is_name(const Member *member, const byte *p, const byte *end)
+static inline int is_name(const Member *member, const byte *p, const byte *end)
 {
     if (end - p < (ptrdiff_t)member->size + 8)
         return end - p > (ptrdiff_t)member->size && memcmp(p, member->name, member->size + 1) == 0;
@@ -68,7 +68,7 @@ static int is_name(const Member *member, const byte *p, const byte *end)
 }
 
 /* The member that most likely follows, if its name begins at `p`: the one that followed last time. */
-static Member *next_member(const Node *node, const Member *before, const byte *p, const byte *end)
+static inline Member *next_member(const Node *node, const Member *before, const byte *p, const byte *end)
 {
     int next = before ? before->next : node->first;
     return next >= 0 && is_name(&node->members[next], p, end) ? &node->members[next] : NULL;
