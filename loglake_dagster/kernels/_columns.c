@@ -62,11 +62,12 @@ static long judge(Reader *reader, PyObject *verdicts, PyObject *ask)
     return rule;
 }
 
-static int add_row(Reader *reader, int32_t place, int64_t ordinal)
+static int add_row(Reader *reader, const byte *start, const byte *end, int32_t place, int64_t ordinal)
 {
     Kept *kept = &reader->builder->kept;
     size_t count = (size_t)reader->value_count;
-    Row row = {kept->said.size / sizeof(Said), (uint32_t)count, (uint32_t)(kept->texts.size / sizeof(Text))};
+    Row row = {kept->said.size / sizeof(Said), (uint32_t)count, (uint32_t)(kept->texts.size / sizeof(Text)),
+               (uint32_t)(start - reader->text), (uint32_t)(end - start)};
     if (!grow(&kept->said, count * sizeof(Said)))
         return 0;
     Said *said = (Said *)(kept->said.data + kept->said.size);
@@ -141,7 +142,7 @@ static const byte *add_record(Reader *reader, const byte *p, int32_t place, int6
     for (int i = 0; i < reader->value_count && !has_time; i++)
         has_time = reader->values[i].column == self->time_column;
     if (!reader->is_odd && has_time) {
-        if (!add_row(reader, place, ordinal)) {
+        if (!add_row(reader, start, p, place, ordinal)) {
             PyErr_NoMemory();
             return NULL;
         }
@@ -245,16 +246,8 @@ static PyObject *builder_add(Builder *self, PyObject *args)
     reader->builder = self;
     int taken = add_text(reader, member, (size_t)member_size, place, first, verdicts == Py_None ? NULL : verdicts, ask,
                          most_odd, &told);
-    if (taken > 0 && rows_of(kept) > rows) {
-        Text one = {reader->text, reader->end};
-        if (!append(&kept->texts, &one, sizeof one)) {
-            PyErr_NoMemory();
-            taken = -1;
-        } else if (PyList_Append(kept->held, text) < 0) {
-            kept->texts.size -= sizeof one;
-            taken = -1;
-        }
-    }
+    if (taken > 0 && !keep_text(kept, rows, text, &(Text){reader->text, reader->end}, self->kinds))
+        taken = -1;
     if (taken <= 0) {
         take_back(kept, rows, totals, self->column_count);
         if (taken == 0)

@@ -243,14 +243,15 @@ def test_texts_that_break_late_take_nothing_back_of_their_neighbours(texts):
     assert arrays["name"].to_pylist() == [name for name, is_odd in zip(names, odd, strict=True) if not is_odd]
 
 
-@given(st.lists(st.lists(RECORDS, max_size=5), max_size=4), st.booleans(), st.data())
-def test_some_columns_of_some_rows_in_any_order_are_those_of_the_whole_table(objects, is_cut, data):
-    """Of one maker and of several: some records are odd, and text by text a new builder may begin."""
-    texts = [log(*map(text_of, records)) for records in objects]
+@given(st.lists(st.lists(RECORDS | SOUND.map(json.dumps), max_size=5), max_size=4), st.booleans(), WANTEDS, st.data())
+def test_some_columns_of_some_rows_in_any_order_are_those_of_the_whole_table(objects, is_cut, wanted, data):
+    """Of one maker and of several: some records are odd, and text by text a new builder may begin. Of some texts most
+    is dropped, of others nothing."""
+    texts = [log(*[one if isinstance(one, str) else text_of(one) for one in records]) for records in objects]
     with pytest.MonkeyPatch.context() as patch:
         if is_cut:
             patch.setattr(records_module, "COMPILED_BYTES", max([1, *map(len, texts)]))
-        kept = DECODER.decode(texts, OPEN, LIMIT).kept
+        kept = decoded(*texts, wanted=wanted).kept
     whole = kept.table()
     assert whole.column_names == sorted(kept.column_names)
     assert whole.num_rows == kept.num_rows

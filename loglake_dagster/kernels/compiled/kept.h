@@ -25,6 +25,7 @@ typedef struct {
 typedef struct {
     uint64_t first; /* of its values */
     uint32_t count, text;
+    uint32_t start, size; /* of the record in its text */
 } Row;
 
 typedef struct {
@@ -36,9 +37,10 @@ typedef struct {
     int64_t values, size;
 } Total;
 
+/* The first text is made of records that were copied out of theirs; the others are held. */
 typedef struct {
-    Bytes said, rows, texts;
-    PyObject *held; /* the texts as objects */
+    Bytes said, rows, texts, copied;
+    PyObject *held;
     Total *totals;
     Bytes places, ordinals, labels;
 } Kept;
@@ -63,6 +65,7 @@ static void let_go(Kept *kept)
     release(&kept->said);
     release(&kept->rows);
     release(&kept->texts);
+    release(&kept->copied);
     release(&kept->places);
     release(&kept->ordinals);
     release(&kept->labels);
@@ -77,9 +80,44 @@ static int begin(Kept *kept, int column_count)
     memset(kept, 0, sizeof *kept);
     kept->held = PyList_New(0);
     kept->totals = calloc((size_t)column_count + 1, sizeof *kept->totals);
-    if (kept->held != NULL && kept->totals == NULL)
+    int is_ready = kept->totals != NULL && append_zeros(&kept->texts, sizeof(Text));
+    if (kept->held != NULL && !is_ready)
         PyErr_NoMemory();
-    return kept->held != NULL && kept->totals != NULL;
+    return kept->held != NULL && is_ready;
+}
+
+/* What the rows from `rows` on have of their text: it is held, or they are copied out of it where they are the lesser
+   part, so that its memory is used again while it is near. 0 with an exception set. */
+static int keep_text(Kept *kept, int64_t rows, PyObject *text, const Text *bounds, const Kind *kinds)
+{
+    Row *row = (Row *)kept->rows.data + rows, *last = (Row *)kept->rows.data + rows_of(kept);
+    size_t size = 0;
+    for (Row *one = row; one < last; one++)
+        size += one->size;
+    if (2 * size >= (size_t)(bounds->end - bounds->start)) {
+        if (!append(&kept->texts, bounds, sizeof *bounds)) {
+            PyErr_NoMemory();
+            return 0;
+        }
+        if (PyList_Append(kept->held, text) == 0)
+            return 1;
+        kept->texts.size -= sizeof *bounds;
+        return 0;
+    }
+    if (!grow(&kept->copied, size)) {
+        PyErr_NoMemory();
+        return 0;
+    }
+    for (; row < last; row++) {
+        uint32_t moved = (uint32_t)kept->copied.size - row->start; /* modulo 2^32: also back */
+        append(&kept->copied, bounds->start + row->start, row->size);
+        Said *said = (Said *)kept->said.data + row->first;
+        for (uint32_t i = 0; i < row->count; i++)
+            if (is_text(kinds[said[i].column]))
+                said[i].text.start += moved;
+        row->text = 0;
+    }
+    return 1;
 }
 
 /* A column that is being made: of texts its offsets, of others its values. */

@@ -54,7 +54,8 @@ static PyObject *rows_columns(Rows *self, PyObject *args)
     int64_t all = rows_of(&self->kept), count = asked == Py_None ? all : (int64_t)(order.len / 8);
     const int64_t *places = asked == Py_None ? NULL : order.buf;
     const Row *rows = (const Row *)self->kept.rows.data;
-    const Text *texts = (const Text *)self->kept.texts.data;
+    Text *texts = (Text *)self->kept.texts.data;
+    texts[0] = (Text){self->kept.copied.data, self->kept.copied.data + self->kept.copied.size};
     const Said *said = (const Said *)self->kept.said.data;
     Column *columns = calloc((size_t)self->column_count, sizeof *columns);
     Py_ssize_t names = PyList_Check(wanted) ? PyList_Size(wanted) : -1;
