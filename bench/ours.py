@@ -25,6 +25,7 @@ from bench.compare import Truth, event_differences, workload_lake
 from bench.peers import NEEDLE, events_of, expect, files_of, measure, pooled
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.planning import plan_readready
+from loglake_dagster.engines.pool import start_worker
 from loglake_dagster.engines.published import Reads
 from loglake_dagster.engines.query import answer_to, open_tables, run_query
 from loglake_dagster.engines.readready import ReadreadyResult, materialize_readready
@@ -35,7 +36,7 @@ from loglake_dagster.lake.source import Wanted
 from loglake_dagster.sources.cloudtrail import SOURCE, TABLE
 
 FIVE = 5
-DECODED_AT_ONCE = 200
+DECODED_AT_ONCE = 100
 LATE_SHARE = 0.01
 ONE_SESSION = (
     f"SELECT eventtime, eventid FROM {TABLE.name} WHERE eventname = 'StartSession' AND eventday = DATE '{{day}}'"
@@ -64,7 +65,7 @@ def needle_decode(workload: pathlib.Path, truth: Truth) -> Measured:
     every file and count every event; the wanted ones become rows in memory. Nothing is written, compared or audited."""
     files = files_of(workload)
     batches = [files[first : first + DECODED_AT_ONCE] for first in range(0, len(files), DECODED_AT_ONCE)]
-    seconds, counts = pooled(_decode_needle, batches, chunk=1)
+    seconds, counts = pooled(_decode_needle, batches, chunk=1, start=start_worker)
     expect("events found", events_of(truth), sum(found for found, _kept in counts))
     wanted = sum(count for name, count in truth["names"].items() if name.partition(":")[2] in NEEDLE)
     kept = sum(kept for _found, kept in counts)

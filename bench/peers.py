@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from isal import igzip
+
 from bench.compare import Truth, read_truth
 
 T = TypeVar("T")
@@ -59,9 +61,11 @@ def files_of(workload: pathlib.Path) -> list[pathlib.Path]:
     return sorted((workload / "trail").rglob("*.json.gz"))
 
 
-def pooled(function: Callable[[T], R], items: Sequence[T], chunk: int = 32) -> tuple[float, list[R]]:
-    """(seconds, results) of a function on every item, a process a core."""
-    with multiprocessing.get_context("fork").Pool(CORES) as pool:
+def pooled(
+    function: Callable[[T], R], items: Sequence[T], chunk: int = 32, start: Callable[[], None] | None = None
+) -> tuple[float, list[R]]:
+    """(seconds, results) of a function on every item, a process a core, each begun with `start`."""
+    with multiprocessing.get_context("fork").Pool(CORES, start) as pool:
         pool.map(len, [b""] * CORES)  # the processes are there before the clock starts
         started = time.perf_counter()
         results = pool.map(function, items, chunksize=chunk)
@@ -69,8 +73,6 @@ def pooled(function: Callable[[T], R], items: Sequence[T], chunk: int = 32) -> t
 
 
 def _inflate(path: pathlib.Path) -> int:
-    from isal import igzip
-
     return len(igzip.decompress(path.read_bytes()))  # type: ignore[no-untyped-call]
 
 

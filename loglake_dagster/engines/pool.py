@@ -70,7 +70,7 @@ def open_workers(count: int, threads: int = 1) -> Iterator[Workers]:
         return
     # spawn: the parent has threads (Dagster's, Arrow's, obstore's), and a forked copy of their locks can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker) as executor:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=start_worker) as executor:
         with _without_main():
             for _ in range(count):
                 executor.submit(int)  # a process starts with each
@@ -96,7 +96,8 @@ def _without_main() -> Iterator[None]:
                 main.__file__ = file
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
+    """What a worker process begins with."""
     import pyarrow as pa
 
     sys.meta_path.insert(0, _NoPandas())
@@ -110,8 +111,8 @@ def _start_worker() -> None:
 
 
 class _NoPandas(importlib.abc.MetaPathFinder):
-    """pyarrow asks of each numpy array whether it is a pandas series, and for that imports pandas where it is installed:
-    nearly half a second, for what no worker has."""
+    """pyarrow asks of each numpy array whether it is a pandas series, and for that imports pandas where it is
+    installed: nearly half a second, for what no worker has."""
 
     def find_spec(self, fullname: str, *_given: Any) -> None:
         if fullname == "pandas":

@@ -44,11 +44,26 @@ def inflate(data: bytes, limit_bytes: int) -> Inflated:
     inflate to more than `limit_bytes` in all its layers together."""
     if not data:
         raise ObjectError("empty object (0 bytes)")
+    text = _one_member(data, limit_bytes)
+    if text is not None:
+        return Inflated([text], 1)
     result = Inflated()
     _inflate_layer(data, limit_bytes, result, 1)
     if result.damage is not None and not result.texts:
         raise ObjectError(result.damage.reason)
     return result
+
+
+def _one_member(data: bytes, limit_bytes: int) -> bytes | None:
+    """The text of an object that is one sound member and nothing else, as nearly all are; None for any other, which is
+    then read with care from its start."""
+    member = isal_zlib.decompressobj(31)
+    try:
+        text: bytes = member.decompress(data, limit_bytes + 1)
+    except IsalError:
+        return None
+    is_one = member.eof and not member.unused_data and 0 < len(text) <= limit_bytes
+    return text if is_one and not text.startswith(MAGIC) else None
 
 
 def _inflate_layer(data: bytes, budget: int, result: Inflated, layer: int) -> int:

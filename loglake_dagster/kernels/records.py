@@ -205,7 +205,8 @@ class RecordsDecoder:
         texts, foreign = self._whole_texts(inflated), list[tuple[bytes, ObjectError]]()
         for text in texts:
             if take is not None and (left := take(text, account)) is not None:
-                yield from self._cut(left)
+                if left.texts:
+                    yield from self._cut(left)
                 continue
             if _is_parsed_whole(text) and _is_utf8(text):
                 try:
