@@ -13,7 +13,7 @@ import dagster as dg
 
 from loglake_dagster.assets.automation import AFTER, BEFORE, DAY_JOB, after_tables
 from loglake_dagster.engines.lake import Lake
-from loglake_dagster.engines.late import stale_sessions, waiting_days
+from loglake_dagster.engines.late import due_again
 from loglake_dagster.engines.planning import list_source
 from loglake_dagster.errors import LogLakeError
 from loglake_dagster.lake.partition import ONE_DAY
@@ -78,11 +78,7 @@ def fed_tables(settings: Settings) -> tuple[str, ...]:
 def plan_again(lake: Lake) -> Iterator[DayRun]:
     """The runs that the sensor would ask for: days with late events, then, once those have run, sessions whose inputs
     are others by then."""
-    for source in SOURCES:
-        for late in waiting_days(lake, source):
-            yield DayRun(late.day, (source.readready_name,))
-    for version in stale_sessions(lake):
-        yield DayRun(version.day, (TABLE.name,))
+    return (DayRun(due.day, (due.table,)) for due in due_again(lake))
 
 
 @contextmanager

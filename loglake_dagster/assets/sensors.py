@@ -1,6 +1,5 @@
 """Sensors: days that must be asked for again, because events came late or because what they were made from changed."""
 
-import datetime as dt
 from collections.abc import Iterator
 
 import dagster as dg
@@ -8,9 +7,7 @@ import dagster as dg
 from loglake_dagster.assets.automation import DAY_JOB
 from loglake_dagster.assets.resources import LakeResource
 from loglake_dagster.engines.lake import Lake
-from loglake_dagster.engines.late import stale_sessions, waiting_days, waiting_key
-from loglake_dagster.sessions.record import TABLE
-from loglake_dagster.sources import SOURCES
+from loglake_dagster.engines.late import due_again
 
 EVERY_S = 600
 
@@ -33,16 +30,8 @@ def build_late_events_sensor() -> dg.SensorDefinition:
 
 
 def requests(lake: Lake) -> Iterator[dg.RunRequest]:
-    """What there is to do again, oldest day first: late events before sessions, which change after them. A run that
-    fails is asked for once more on the next day."""
+    """What is due again. A run that fails is asked for once more on the next day."""
     today = lake.now().date()
-    for source in SOURCES:
-        for late in waiting_days(lake, source):
-            key = waiting_key(lake, source.readready_name, late.day)
-            yield _request(f"{source.readready_name} {late.day} {key} {today}", late.day, source.readready_name)
-    for version in stale_sessions(lake):
-        yield _request(f"after {version.version} {today}", version.day, TABLE.name)
-
-
-def _request(run_key: str, day: dt.date, table: str) -> dg.RunRequest:
-    return dg.RunRequest(run_key, partition_key=day.isoformat(), asset_selection=[dg.AssetKey(table)])
+    for due in due_again(lake):
+        tables = [dg.AssetKey(due.table)]
+        yield dg.RunRequest(f"{due.key} {today}", partition_key=due.day.isoformat(), asset_selection=tables)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from loglake_dagster.catalog import LateDay, LateObject, PublishedVersion
@@ -21,6 +21,7 @@ from loglake_dagster.lake.manifest import ObjectEntry, recipe_of
 from loglake_dagster.lake.partition import ONE_DAY, day_start
 from loglake_dagster.lake.source import Source
 from loglake_dagster.sessions.record import TABLE
+from loglake_dagster.sources import SOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,26 @@ def waiting_key(lake: Lake, table: str, day: dt.date) -> str:
     objects = [(late.entry.uri, late.entry.fingerprint) for late in lake.catalog.late_objects(table, day)]
     published = lake.catalog.published(table, day)
     return recipe_of({"objects": objects, "after": published.version if published else None})
+
+
+@dataclass(frozen=True, slots=True)
+class DueAgain:
+    """A table's day that is to be made again; `key` names what is new, so that it is asked for once for each change."""
+
+    table: str
+    day: dt.date
+    key: str
+
+
+def due_again(lake: Lake) -> Iterator[DueAgain]:
+    """What there is to make again, oldest day first: late events before sessions, which change after them. Each table
+    is looked at when it is its turn: sessions when what was asked for before may have been made."""
+    for source in SOURCES:
+        for late in waiting_days(lake, source):
+            key = waiting_key(lake, source.readready_name, late.day)
+            yield DueAgain(source.readready_name, late.day, f"{source.readready_name} {late.day} {key}")
+    for version in stale_sessions(lake):
+        yield DueAgain(TABLE.name, version.day, f"after {version.version}")
 
 
 def settles(lake: Lake, day: dt.date) -> dt.datetime:

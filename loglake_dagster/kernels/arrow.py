@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loglake_dagster.lake.schema import Column, Kind, Table
+from loglake_dagster.lake.schema import Kind, Table
 
 # An array of texts holds less than 2 GiB. A decoder makes one of at most this many bytes of a source, or of one record,
 # which the settings keep below 2 GiB.
@@ -35,11 +35,6 @@ ARROW_TYPES: dict[Kind, pa.DataType] = {
 def arrow_schema(table: Table) -> pa.Schema:
     """The table's columns, partition columns left out."""
     return pa.schema([pa.field(c.name, ARROW_TYPES[c.kind]) for c in table.columns])
-
-
-def column_array(column: Column, values: Sequence[Any]) -> pa.Array:
-    """An array of the column's type from Python values; None is null."""
-    return pa.array(values, ARROW_TYPES[column.kind])
 
 
 def json_text_array(values: Sequence[Any]) -> tuple[pa.Array, np.ndarray[Any, Any]]:
