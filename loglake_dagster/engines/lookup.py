@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -102,12 +103,27 @@ def find_lost(pieces: Sequence[Identities | None], entries: Sequence[ObjectEntry
     kept = [(place, piece) for place, piece in enumerate(pieces) if piece is not None and len(piece.rows)]
     if not kept:
         return {}
-    hashes = np.concatenate([one.hashes for _place, one in kept])
-    ranks = np.concatenate([np.array([order[uri] for uri in one.uris], np.int64)[one.objects] for _place, one in kept])
-    ordinals = np.concatenate([one.ordinals for _place, one in kept])
-    owners = np.concatenate([np.full(len(one.rows), place) for place, one in kept])
-    rows = np.concatenate([one.rows for _place, one in kept])
+    # A day's identities are most of what a run holds: all that is put together of them is what may be copies.
+    repeated = _repeated([one.hashes[:, 0] for _place, one in kept])
+    shared = [np.flatnonzero(np.isin(one.hashes[:, 0], repeated)) for _place, one in kept]
+    found = [(place, one, rows) for (place, one), rows in zip(kept, shared, strict=True) if len(rows)]
+    if not found:
+        return {}
+    hashes = np.concatenate([one.hashes[rows] for _place, one, rows in found])
+    ranks = np.concatenate(
+        [np.array([order[uri] for uri in one.uris], np.int64)[one.objects[rows]] for _place, one, rows in found]
+    )
+    ordinals = np.concatenate([one.ordinals[rows] for _place, one, rows in found])
+    owners = np.concatenate([np.full(len(rows), place) for place, _one, rows in found])
+    numbers = np.concatenate([one.rows[rows] for _place, one, rows in found])
     lost: dict[int, list[int]] = {}
     for index in lost_copies(hashes, ranks, ordinals).tolist():
-        lost.setdefault(int(owners[index]), []).append(int(rows[index]))
+        lost.setdefault(int(owners[index]), []).append(int(numbers[index]))
     return lost
+
+
+def _repeated(halves: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """The values that occur more than once in all of them together."""
+    ordered = np.concatenate(halves)
+    ordered.sort()
+    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])

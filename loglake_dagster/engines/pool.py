@@ -70,11 +70,17 @@ def open_workers(count: int, threads: int = 1) -> Iterator[Workers]:
         return
     # spawn: the parent has threads (Dagster's, Arrow's, obstore's), and a forked copy of their locks can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=start_worker) as executor:
+    executor = ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)
+    is_done = False
+    try:
         with _without_main():
             for _ in range(count):
                 executor.submit(int)  # a process starts with each
         yield Workers(executor)
+        is_done = True
+    finally:
+        # Idle workers end by themselves; one that is at work is waited for, because its folder is about to go.
+        executor.shutdown(wait=not is_done, cancel_futures=True)
 
 
 _starting = threading.Lock()

@@ -56,8 +56,8 @@ class Identities:
     (index into `uris`, ordinal in the object)."""
 
     hashes: Hashes
-    rows: np.ndarray[Any, np.dtype[np.int64]]
-    objects: np.ndarray[Any, np.dtype[np.int64]]
+    rows: np.ndarray[Any, np.dtype[np.int32]]
+    objects: np.ndarray[Any, np.dtype[np.int32]]
     ordinals: np.ndarray[Any, np.dtype[np.int64]]
     uris: Sequence[str]
 
@@ -184,9 +184,9 @@ def write_scratch(path: Path, rows: pa.Table, table: Table, orc: OrcSettings, co
 def identities_of(rows: pa.Table, identity: Sequence[str]) -> Identities:
     """The identities of rows that have the identity columns, source_object and source_ordinal."""
     hashes, has_identity = identity_hashes(rows, identity)
-    numbers = np.flatnonzero(has_identity)
+    numbers = np.flatnonzero(has_identity).astype(np.int32)
     uris = rows[SOURCE_OBJECT.name].combine_chunks().dictionary_encode()
-    places = uris.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    places = uris.indices.to_numpy(zero_copy_only=False).astype(np.int32)
     ordinals = rows[SOURCE_ORDINAL.name].to_numpy().astype(np.int64)
     return Identities(hashes[numbers], numbers, places[numbers], ordinals[numbers], uris.dictionary.to_pylist())
 

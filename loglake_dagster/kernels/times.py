@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 # Years 1970 to 2259; the few later ones take the careful path.
 _CANONICAL = r"^(?:19[7-9]|2[01][0-9]|22[0-5])[0-9]-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
+_PLAIN = re.compile(_CANONICAL)
 _BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 _EXTENDED = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
 YEARS = "the years 1970 to 2261"
@@ -43,6 +44,11 @@ def canonical(moment: dt.datetime) -> str:
 
 def to_canonical(text: str) -> str | None:
     """A time's canonical text, whole seconds in UTC (a fraction is cut off); None if it is no event time."""
+    if _PLAIN.fullmatch(text):  # as nearly all are
+        try:
+            return f"{dt.datetime.fromisoformat(text[:-1]).isoformat()}Z"
+        except ValueError:
+            return None
     if basic := _BASIC.fullmatch(text):
         text = "{}-{}-{}T{}:{}:{}Z".format(*basic.groups())
     if not _EXTENDED.fullmatch(text):
