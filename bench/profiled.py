@@ -1,4 +1,4 @@
-"""Where a whole day's time goes: one process under cProfile, its functions' own time summed up by stage.
+"""Where a whole day's time goes: one process under cProfile, its functions' own processor time summed up by stage.
 
     python -m bench.profiled WORKLOAD                  every event of the day
     python -m bench.profiled WORKLOAD --needle         three event names
@@ -42,7 +42,7 @@ STAGES = (
 
 def profiled(workload: pathlib.Path, truth: Truth, controls: Controls) -> dict[str, float]:
     """Seconds by stage."""
-    profile = cProfile.Profile()
+    profile = cProfile.Profile(time.process_time)
     _materialized(workload, truth, controls, profile.runcall)
     stages = {name: 0.0 for name, _pattern in STAGES}
     facts: dict[tuple[str, int, str], tuple[Any, ...]] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
