@@ -104,7 +104,9 @@ TIME_INK, MEMORY_INK, GREY = "#1f6feb", "#bf5b04", "#8b949e"
 
 def plot(points: Sequence[Point]) -> str:
     """Seconds (left) and peak memory (right) over events, both from zero, as SVG; straight is linear."""
-    most, slowest = points[-1].events, max(one.seconds for one in points) * 1.1
+    most = points[-1].events
+    proportional = points[0].seconds / points[0].events * most
+    slowest = max(proportional, *(one.seconds for one in points)) * 1.1
     largest = max(2e9, *(one.peak_bytes for one in points)) * 1.1
 
     def x(events: float) -> float:
@@ -115,7 +117,7 @@ def plot(points: Sequence[Point]) -> str:
 
     times = [(x(one.events), y(one.seconds / slowest)) for one in points]
     peaks = [(x(one.events), y(one.peak_bytes / largest)) for one in points]
-    linear = [(x(0), y(0)), (x(most), y(points[0].seconds / points[0].events * most / slowest))]
+    linear = [(x(0), y(0)), (x(most), y(proportional / slowest))]
     lines = [_line(linear, GREY, "4 4"), _line(times, TIME_INK), _line(peaks, MEMORY_INK)]
     words = [_word(x(one.events), HEIGHT - 28, f"{one.events / 1e6:.2f} M", GREY, "middle") for one in points]
     words += [
