@@ -75,25 +75,40 @@ def list_feed(
         raise StoreError(f"{store.path}: the feed's folder is not there; mend its uri in the settings")
     listing = Listing(account=account, region=region)
     with ThreadPoolExecutor(1 if isinstance(store, LocalStore) else LEVELS_AT_ONCE) as pool:
-        done: SimpleQueue[Future[Level]] = SimpleQueue()
-        pool.submit(store.list_level, "").add_done_callback(done.put)
-        waited_for = 1
-        while waited_for:
-            folders, objects = done.get().result()
-            waited_for -= 1
-            listing.is_bare = listing.is_bare and not folders and not objects
-            for listed in objects:
-                listing.take(source, listed, days, controls)
-            for folder in folders:
-                descent = source.descend(folder, days, controls)
-                if descent.ignored:
-                    listing.ignored[descent.ignored] += 1
-                elif descent.folders != (folder,):
-                    listing.is_known = True  # the source says of it what to list, or that it is another day's
-                if descent.refused:
-                    listing.refused[descent.refused] += 1
-                for below in descent.folders:
-                    pool.submit(store.list_level, below).add_done_callback(done.put)
-                    waited_for += 1
+        try:
+            _list_levels(store, source, days, controls, pool, listing)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # thousands may be asked for by then
+            raise
     listing.objects.sort(key=lambda one: one[0].key)
     return listing
+
+
+def _list_levels(
+    store: Store,
+    source: Source,
+    days: frozenset[dt.date],
+    controls: Controls,
+    pool: ThreadPoolExecutor,
+    listing: Listing,
+) -> None:
+    done: SimpleQueue[Future[Level]] = SimpleQueue()
+    pool.submit(store.list_level, "").add_done_callback(done.put)
+    waited_for = 1
+    while waited_for:
+        folders, objects = done.get().result()
+        waited_for -= 1
+        listing.is_bare = listing.is_bare and not folders and not objects
+        for listed in objects:
+            listing.take(source, listed, days, controls)
+        for folder in folders:
+            descent = source.descend(folder, days, controls)
+            if descent.ignored:
+                listing.ignored[descent.ignored] += 1
+            elif descent.folders != (folder,):
+                listing.is_known = True  # the source says of it what to list, or that it is another day's
+            if descent.refused:
+                listing.refused[descent.refused] += 1
+            for below in descent.folders:
+                pool.submit(store.list_level, below).add_done_callback(done.put)
+                waited_for += 1

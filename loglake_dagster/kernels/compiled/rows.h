@@ -59,7 +59,11 @@ static PyObject *rows_columns(Rows *self, PyObject *args)
     const Said *said = (const Said *)self->kept.said.data;
     Column *columns = calloc((size_t)self->column_count, sizeof *columns);
     Py_ssize_t names = PyList_Check(wanted) ? PyList_Size(wanted) : -1;
-    if (columns == NULL || names < 0 || count > all) {
+    if (columns == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    if (names < 0 || count > all || order.len % 8 != 0) {
         PyErr_SetString(PyExc_ValueError, "expected a list of columns, and the number of no row twice");
         goto done;
     }
@@ -72,7 +76,7 @@ static PyObject *rows_columns(Rows *self, PyObject *args)
         }
         Column *column = &columns[number];
         column->kind = self->kinds[number];
-        column->is_wanted = self->kept.totals[number].values > 0;
+        column->is_wanted = self->kept.totals[number].values > 0 && count > 0;
         if (column->is_wanted && !make_room(column, &self->kept.totals[number], count)) {
             PyErr_NoMemory();
             goto done;
