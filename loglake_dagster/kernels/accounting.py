@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loglake_dagster.errors import AuditError
-from loglake_dagster.kernels.arrow import arrow_schema, combined, taken
+from loglake_dagster.kernels.arrow import arrow_schema, combined
 from loglake_dagster.kernels.hashing import identity_hashes, repeated
+from loglake_dagster.kernels.rows import TableRows
 from loglake_dagster.lake.manifest import ObjectEntry
 from loglake_dagster.lake.schema import SOURCE_OBJECT, Table
 from loglake_dagster.lake.source import OBJECT_PLACE, Decoded, ObjectAccount, Reject, Rows, Source
@@ -34,12 +35,13 @@ def rows_of_day(
     """(the day's rows in the table's order, the objects' entries filled in). `objects` are those that were decoded,
     in the order of their rank: of two copies of an event the first one stays."""
     names = dict.fromkeys([OBJECT_PLACE, "eventtime", *source.identity, *table.row_order, source.account_column])
-    keys = decoded.kept.table([name for name in names if name != SOURCE_OBJECT.name])
-    places = keys[OBJECT_PLACE].to_numpy()
-    times = keys["eventtime"].cast(pa.int64()).to_numpy()
+    keys = TableRows(decoded.kept.table([name for name in names if name != SOURCE_OBJECT.name]))
+    stood = keys.table([OBJECT_PLACE, "eventtime"])
+    places = stood[OBJECT_PLACE].to_numpy()
+    times = stood["eventtime"].cast(pa.int64()).to_numpy()
     days = times // _DAY_MS
     of_day = np.flatnonzero(days == (day - _EPOCH.date()).days)
-    is_repeat = _repeats(_taken(keys, source.identity, of_day), source.identity)
+    is_repeat = _repeats(keys.table(source.identity, of_day), source.identity)
     day_places = places[of_day]
     landed = np.bincount(day_places[~is_repeat], minlength=len(objects))
     duplicate = np.bincount(day_places[is_repeat], minlength=len(objects))
@@ -51,17 +53,12 @@ def rows_of_day(
     is_other = days != (day - _EPOCH.date()).days
     _add_other_days(entries, places[is_other], days[is_other])
     if any(entry.account is None for entry in entries):
-        _add_accounts(entries, day_places, taken(keys[source.account_column], pa.array(of_day)))
+        _add_accounts(entries, day_places, keys.table([source.account_column], of_day)[0])
     _add_lateness(entries, day_places, times[of_day])
     for entry in entries:
         if not entry.is_balanced:
             raise AuditError(f"{entry.uri}: accounting does not hold after decoding", uri=entry.uri)
     return _in_order(table, decoded.kept, keys, of_day[~is_repeat], entries), entries
-
-
-def _taken(rows: pa.Table, names: Iterable[str], places: _Counts) -> pa.Table:
-    chosen = pa.array(places)
-    return pa.table({name: taken(rows[name], chosen) for name in names})
 
 
 def _repeats(identities: pa.Table, identity: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -78,12 +75,12 @@ def _repeats(identities: pa.Table, identity: Sequence[str]) -> np.ndarray[Any, n
     return is_repeat
 
 
-def _in_order(table: Table, kept: Rows, keys: pa.Table, places: _Counts, entries: Sequence[ObjectEntry]) -> pa.Table:
+def _in_order(table: Table, kept: Rows, keys: Rows, places: _Counts, entries: Sequence[ObjectEntry]) -> pa.Table:
     """The rows at these places in the table's order. `keys` has the columns of the order, of all rows: the others are
     made when their order is known, for a day's rows are wide."""
     uris = pa.array([entry.uri for entry in entries], pa.string())
     names = [name for name in table.row_order if name != SOURCE_OBJECT.name]
-    chosen = _taken(keys, (*names, OBJECT_PLACE), places)
+    chosen = keys.table([*names, OBJECT_PLACE], places)
     chosen = chosen.append_column(SOURCE_OBJECT.name, uris.take(chosen[OBJECT_PLACE]))
     order = pc.sort_indices(chosen, sort_keys=[(name, "ascending") for name in table.row_order]).to_numpy()
     wanted = [name for name in table.column_names if name != SOURCE_OBJECT.name]
