@@ -110,15 +110,12 @@ static Node *read_shape(Builder *self, PyObject *members, int label)
 
 static void builder_free(Builder *self)
 {
-    PyTypeObject *type = Py_TYPE((PyObject *)self);
     let_go(&self->kept);
     free(self->kinds);
     free_node(self->root);
     Py_XDECREF(self->memory_type);
     Py_XDECREF(self->rows_type);
-    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    free_object(self);
-    Py_DECREF(type);
+    free_object((PyObject *)self);
 }
 
 static PyObject *builder_new(PyTypeObject *type, PyObject *args, PyObject *names)

@@ -75,13 +75,19 @@ static int memory_get(Memory *self, Py_buffer *view, int flags)
     return PyBuffer_FillInfo(view, (PyObject *)self, data, (Py_ssize_t)self->bytes.size, 1, flags);
 }
 
+/* The end of an object of one of our types, whatever it had let go. */
+static void free_object(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc free_it = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    free_it(self);
+    Py_DECREF(type);
+}
+
 static void memory_free(Memory *self)
 {
-    PyTypeObject *type = Py_TYPE((PyObject *)self);
     release(&self->bytes);
-    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    free_object(self);
-    Py_DECREF(type);
+    free_object((PyObject *)self);
 }
 
 static PyType_Slot memory_slots[] = {

@@ -15,13 +15,10 @@ typedef struct {
 
 static void rows_free(Rows *self)
 {
-    PyTypeObject *type = Py_TYPE((PyObject *)self);
     let_go(&self->kept);
     free(self->kinds);
     Py_XDECREF(self->memory_type);
-    freefunc free_object = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    free_object(self);
-    Py_DECREF(type);
+    free_object((PyObject *)self);
 }
 
 /* None for a column without a value, else (nulls, validity or None, values or offsets, texts or None). */
