@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from loglake_dagster.engines.runs import (
     lost_copies,
     ranks_of,
     read_identities,
+    repeated_values,
     write_run,
 )
 from loglake_dagster.errors import StoreError
@@ -104,7 +104,7 @@ def find_lost(pieces: Sequence[Identities | None], entries: Sequence[ObjectEntry
     if not kept:
         return {}
     # A day's identities are most of what a run holds: all that is put together of them is what may be copies.
-    repeated = _repeated([one.hashes[:, 0] for _place, one in kept])
+    repeated = repeated_values(np.concatenate([one.hashes[:, 0] for _place, one in kept]))
     shared = [np.flatnonzero(np.isin(one.hashes[:, 0], repeated)) for _place, one in kept]
     found = [(place, one, rows) for (place, one), rows in zip(kept, shared, strict=True) if len(rows)]
     if not found:
@@ -120,10 +120,3 @@ def find_lost(pieces: Sequence[Identities | None], entries: Sequence[ObjectEntry
     for index in lost_copies(hashes, ranks, ordinals).tolist():
         lost.setdefault(int(owners[index]), []).append(int(numbers[index]))
     return lost
-
-
-def _repeated(halves: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    """The values that occur more than once in all of them together."""
-    ordered = np.concatenate(halves)
-    ordered.sort()
-    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])

@@ -214,14 +214,18 @@ def lost_copies(
     """Which rows are copies of a row whose object has a lower rank, or that stands before it in the same object. How a
     day was split into runs never shows."""
     # Only rows whose high half another has can be copies: few, and quickly found.
-    highs = np.sort(hashes[:, 0])
-    shared = np.isin(hashes[:, 0], np.unique(highs[1:][highs[1:] == highs[:-1]]))
-    rows = np.flatnonzero(shared)
+    rows = np.flatnonzero(np.isin(hashes[:, 0], repeated_values(hashes[:, 0])))
     sequence = rows[np.lexsort((ordinals[rows], ranks[rows], hashes[rows, 1], hashes[rows, 0]))]
     ordered = hashes[sequence]
     is_lost = np.zeros(len(sequence), bool)
     is_lost[1:] = (ordered[1:] == ordered[:-1]).all(axis=1)
     return sequence[is_lost]
+
+
+def repeated_values(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The values that occur more than once, ascending."""
+    ordered = np.sort(values)
+    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 def without_rows(
