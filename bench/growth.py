@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.compare import read_truth
+from bench.peers import events_of
 from bench.run import measure
 from bench.workload import WorkloadOptions, make_workload
 
@@ -49,8 +50,7 @@ def measured(sizes: Sequence[int], rounds: int, folder: pathlib.Path) -> list[Po
             make_workload(out, WorkloadOptions(events=size, accounts=20, bucket_minutes=60, per_file=500))
         truth = read_truth(out)
         files = [path.stat().st_size for path in (out / "trail").rglob("*.json.gz")]
-        events = sum(truth["events"].values()) + truth["duplicate_events"]
-        workloads[size] = out, events, len(files), sum(files)
+        workloads[size] = out, events_of(truth), len(files), sum(files)
     found: dict[int, list[tuple[float, int]]] = {size: [] for size in sizes}
     for number in range(rounds):
         for size in sizes:
@@ -107,7 +107,7 @@ def plot(points: Sequence[Point]) -> str:
     most = points[-1].events
     proportional = points[0].seconds / points[0].events * most
     slowest = max(proportional, *(one.seconds for one in points)) * 1.1
-    largest = max(2e9, *(one.peak_bytes for one in points)) * 1.1
+    largest = max(MEMORY_BYTES, *(one.peak_bytes for one in points)) * 1.1
 
     def x(events: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * events / most
