@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -54,6 +55,17 @@ class Listing:
             else:
                 self.refused[refusal] += 1
 
+    def enter(self, source: Source, folder: str, days: frozenset[dt.date], controls: Controls) -> tuple[str, ...]:
+        """The folders to list for one that was met; one that is not entered is counted by why."""
+        descent = source.descend(folder, days, controls)
+        if descent.ignored:
+            self.ignored[descent.ignored] += 1
+        elif descent.folders != (folder,):
+            self.is_known = True  # the source says of it what to list, or that it is another day's
+        if descent.refused:
+            self.refused[descent.refused] += 1
+        return descent.folders
+
     def _dated(self, key: UndatedKey, modified: dt.datetime | None) -> SourceKey | IgnoredKey:
         if modified is None or not is_storable_ms(math.floor(modified.timestamp() * 1000)):
             return IgnoredKey(f"last modified at no time of {YEARS}")
@@ -74,41 +86,40 @@ def list_feed(
     if isinstance(store, LocalStore) and not store.path.is_dir():
         raise StoreError(f"{store.path}: the feed's folder is not there; mend its uri in the settings")
     listing = Listing(account=account, region=region)
-    with ThreadPoolExecutor(1 if isinstance(store, LocalStore) else LEVELS_AT_ONCE) as pool:
-        try:
-            _list_levels(store, source, days, controls, pool, listing)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # thousands may be asked for by then
-            raise
-    listing.objects.sort(key=lambda one: one[0].key)
-    return listing
 
-
-def _list_levels(
-    store: Store,
-    source: Source,
-    days: frozenset[dt.date],
-    controls: Controls,
-    pool: ThreadPoolExecutor,
-    listing: Listing,
-) -> None:
-    done: SimpleQueue[Future[Level]] = SimpleQueue()
-    pool.submit(store.list_level, "").add_done_callback(done.put)
-    waited_for = 1
-    while waited_for:
-        folders, objects = done.get().result()
-        waited_for -= 1
+    def below(level: Level) -> Iterator[str]:
+        """Takes in what a level holds; the folders to list for it."""
+        folders, objects = level
         listing.is_bare = listing.is_bare and not folders and not objects
         for listed in objects:
             listing.take(source, listed, days, controls)
         for folder in folders:
-            descent = source.descend(folder, days, controls)
-            if descent.ignored:
-                listing.ignored[descent.ignored] += 1
-            elif descent.folders != (folder,):
-                listing.is_known = True  # the source says of it what to list, or that it is another day's
-            if descent.refused:
-                listing.refused[descent.refused] += 1
-            for below in descent.folders:
-                pool.submit(store.list_level, below).add_done_callback(done.put)
-                waited_for += 1
+            yield from listing.enter(source, folder, days, controls)
+
+    (_walk if isinstance(store, LocalStore) else _walk_side_by_side)(store, below)
+    listing.objects.sort(key=lambda one: one[0].key)
+    return listing
+
+
+def _walk(store: Store, below: Callable[[Level], Iterable[str]]) -> None:
+    """Lists the root and what is below it, level by level: a thread beside this one would only wait for it."""
+    waiting = [""]
+    while waiting:
+        waiting += below(store.list_level(waiting.pop()))
+
+
+def _walk_side_by_side(store: Store, below: Callable[[Level], Iterable[str]]) -> None:
+    done: SimpleQueue[Future[Level]] = SimpleQueue()
+    with ThreadPoolExecutor(LEVELS_AT_ONCE) as pool:
+        try:
+            pool.submit(store.list_level, "").add_done_callback(done.put)
+            waited_for = 1
+            while waited_for:
+                level = done.get().result()
+                waited_for -= 1
+                for folder in below(level):
+                    pool.submit(store.list_level, folder).add_done_callback(done.put)
+                    waited_for += 1
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # thousands may be asked for by then
+            raise

@@ -7,11 +7,12 @@ columns below are the single declaration that decoding, tables and documents fol
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import gzip
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from loglake_dagster.kernels.cloudtrail_columns import DERIVED
 from loglake_dagster.kernels.flatten import Flattener
@@ -26,9 +27,9 @@ from loglake_dagster.lake.source import Descent, IgnoredKey, RawFormat, Recount,
 # Folders of an account whose files are read; a day's digests are counted one by one, other folders as one each.
 FOLDERS = ("CloudTrail", "CloudTrail-Insight", "CloudTrail-NetworkActivity", "CloudTrail-Aggregated")
 DIGESTS = "CloudTrail-Digest"
-_KEY = re.compile(
+_DAY_FOLDER = re.compile(
     r"(?P<trail>(?:.*/)?AWSLogs(?:/o-[a-z0-9]{10,32})?)/(?P<account>\d{12})/(?P<folder>CloudTrail(?:-[A-Za-z]+)?)/"
-    r"(?P<region>[a-z0-9-]+)/(?P<day>\d{4}/\d\d/\d\d)/(?P<file>[^/]+)",
+    r"(?P<region>[a-z0-9-]+)/(?P<day>\d{4}/\d\d/\d\d)/",
     re.ASCII | re.DOTALL,
 )
 _FILE = re.compile(
@@ -175,22 +176,41 @@ _FLATTENER = Flattener(COLUMNS, _STAND_INS)
 
 def parse_key(key: str) -> SourceKey | IgnoredKey:
     """What a key relative to the feed says. Parsed from the right: a prefix may itself hold `AWSLogs`."""
-    if key.endswith("/"):
+    above, slash, file = key.rpartition("/")
+    if slash and not file:
         return IgnoredKey("folder marker")
-    match = _KEY.fullmatch(key)
+    place = _place_of(above + slash)
+    if isinstance(place, IgnoredKey):
+        return place
+    if not _LOG_FILE.fullmatch(file):
+        return IgnoredKey("not a log file")
+    return SourceKey(place.day, _delivery_time(file), place.account, place.region, place.partition, place.folder)
+
+
+class _Place(NamedTuple):
+    """What the objects of a day's folder share, in the words of SourceKey."""
+
+    day: dt.date
+    account: str
+    region: str
+    partition: tuple[str, ...]
+    folder: str
+
+
+@functools.lru_cache(4096)
+def _place_of(folder: str) -> _Place | IgnoredKey:
+    """What a folder says of its objects, which a listing meets one after the other."""
+    match = _DAY_FOLDER.fullmatch(folder)
     if match is None:
         return IgnoredKey("not a CloudTrail key")
     if match["folder"] not in FOLDERS:
         return IgnoredKey(f"{match['folder']} {'file' if match['folder'] == DIGESTS else 'folder'}")
-    if not _LOG_FILE.fullmatch(match["file"]):
-        return IgnoredKey("not a log file")
     midnight = read_time(match["day"], "%Y/%m/%d")
     if midnight is None:
         return IgnoredKey("no calendar day")
     day = midnight.date()
-    place = match["trail"], match["folder"], match["account"], match["region"], day.isoformat()
-    folder = key[: match.start("file")]
-    return SourceKey(day, _delivery_time(match["file"]), match["account"], match["region"], place, folder)
+    partition = match["trail"], match["folder"], match["account"], match["region"], day.isoformat()
+    return _Place(day, match["account"], match["region"], partition, folder)
 
 
 def _delivery_time(file: str) -> dt.datetime | None:
