@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from loglake_dagster.errors import LogLakeError
 
+PRELOADED = ["loglake_dagster.engines.lookup"]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -68,9 +69,11 @@ def open_workers(count: int, threads: int = 1) -> Iterator[Workers]:
     if count <= 1:
         yield Workers(None, threads)
         return
-    # spawn: the parent has threads (Dagster's, Arrow's, obstore's), and a forked copy of their locks can hang.
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)
+    # A server that imports what workers need once forks them, in hundredths of a second, for this pool and the next.
+    # This process itself has threads (Dagster's, Arrow's, obstore's): a forked copy of their locks can hang.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    executor = ProcessPoolExecutor(count, mp_context=context, initializer=start_worker, initargs=(dict(os.environ),))
     is_done = False
     try:
         with _without_main():
@@ -102,10 +105,13 @@ def _without_main() -> Iterator[None]:
                 main.__file__ = file
 
 
-def start_worker() -> None:
-    """What a worker process begins with."""
+def start_worker(environment: Mapping[str, str] | None = None) -> None:
+    """What a worker process begins with; `environment` is its parent's by now."""
     import pyarrow as pa
 
+    if environment is not None:
+        os.environ.clear()
+        os.environ.update(environment)
     sys.meta_path.insert(0, _NoPandas())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pa.set_cpu_count(1)
