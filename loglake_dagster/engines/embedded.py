@@ -16,11 +16,11 @@ from pathlib import Path
 
 from loglake_dagster.engines import Engine, Progress, ReadreadyJob, SessionsJob, Written
 from loglake_dagster.engines.embedded_sessions import join_sessions
+from loglake_dagster.engines.identities import StoredIdentities
 from loglake_dagster.engines.lookup import base_matches, find_lost, write_asked, write_with_identities
 from loglake_dagster.engines.placing import Piece, place_parts
 from loglake_dagster.engines.pool import Workers, open_workers
 from loglake_dagster.engines.runs import (
-    Identities,
     Run,
     RunResult,
     cut_runs,
@@ -84,7 +84,7 @@ def _write_runs(workers: Workers, runs: Sequence[Run], scratch: Path, progress: 
     return [results[place] for place in range(len(runs))]
 
 
-def _base_pieces(workers: Workers, job: ReadreadyJob, new: Sequence[Identities], scratch: Path) -> list[Piece]:
+def _base_pieces(workers: Workers, job: ReadreadyJob, new: Sequence[StoredIdentities], scratch: Path) -> list[Piece]:
     """The base version's parts, with the identities that the new rows may share. Nothing of a part is read if its
     identity file says that it has none."""
     if job.base is None:

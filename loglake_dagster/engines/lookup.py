@@ -10,16 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from loglake_dagster.engines.runs import (
+from loglake_dagster.engines.identities import (
     Identities,
-    Run,
-    RunResult,
+    StoredIdentities,
     lost_copies,
+    packed_identities,
     ranks_of,
-    read_identities,
     repeated_values,
-    write_run,
 )
+from loglake_dagster.engines.runs import Run, RunResult, write_run
 from loglake_dagster.errors import StoreError
 from loglake_dagster.io.identity_files import (
     MIN_ROWS,
@@ -41,10 +40,10 @@ def identity_scratch(scratch: Path, part: str) -> Path:
     return scratch / f"{part}.identities"
 
 
-def write_identity_file(scratch: Path, part: Part, identities: Identities) -> None:
+def write_identity_file(scratch: Path, part: Part, identities: Identities | StoredIdentities) -> None:
     """A part's identity file in the scratch folder, if the part is large enough for one."""
     if part.rows >= MIN_ROWS:
-        data = pack_prefixes(prefixes_of(identities.hashes), part)
+        data = pack_prefixes(prefixes_of(identities.firsts()), part)
         identity_scratch(scratch, part.name).write_bytes(data)
 
 
@@ -56,9 +55,9 @@ def write_with_identities(run: Run, scratch: Path) -> RunResult:
     return result
 
 
-def write_asked(path: Path, new: Iterable[Identities]) -> int:
+def write_asked(path: Path, new: Iterable[StoredIdentities]) -> int:
     """Writes the prefixes that base parts are asked for into a file, which worker processes share; how many."""
-    found = [prefixes_of(one.hashes) for one in new]
+    found = [prefixes_of(one.firsts()) for one in new]
     asked = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
     np.save(path, asked)
     return len(asked)
@@ -73,19 +72,11 @@ def base_matches(
     prefixes = _prefixes(folder, part) if part.rows >= MIN_ROWS else None
     if prefixes is not None and not is_among(prefixes, wanted).any():
         return None
-    identities = read_identities(folder.store, folder.key(part.name), table, source)
+    identities = packed_identities(folder.store.read(folder.key(part.name)), table, source)
     if prefixes is None:
         write_identity_file(scratch, part, identities)
-    chosen = np.flatnonzero(has_prefix(identities.hashes, wanted))
-    if not len(chosen):
-        return None
-    return Identities(
-        identities.hashes[chosen],
-        identities.rows[chosen],
-        identities.objects[chosen],
-        identities.ordinals[chosen],
-        identities.uris,
-    )
+    chosen = np.flatnonzero(has_prefix(identities.firsts(), wanted))
+    return identities.chosen(chosen) if len(chosen) else None
 
 
 def _prefixes(folder: VersionFolder, part: Part) -> Prefixes | None:
@@ -97,25 +88,25 @@ def _prefixes(folder: VersionFolder, part: Part) -> Prefixes | None:
         return None
 
 
-def find_lost(pieces: Sequence[Identities | None], entries: Sequence[ObjectEntry]) -> dict[int, list[int]]:
+def find_lost(
+    pieces: Sequence[Identities | StoredIdentities | None], entries: Sequence[ObjectEntry]
+) -> dict[int, list[int]]:
     """Rows that lost to another copy, by place of their piece."""
     order = ranks_of(entries)
-    kept = [(place, piece) for place, piece in enumerate(pieces) if piece is not None and len(piece.rows)]
+    kept = [(place, piece) for place, piece in enumerate(pieces) if piece is not None]
     if not kept:
         return {}
-    # A day's identities are most of what a run holds: all that is put together of them is what may be copies.
-    repeated = repeated_values(np.concatenate([one.hashes[:, 0] for _place, one in kept]))
-    shared = [np.flatnonzero(np.isin(one.hashes[:, 0], repeated)) for _place, one in kept]
-    found = [(place, one, rows) for (place, one), rows in zip(kept, shared, strict=True) if len(rows)]
+    # All that is put together of a day's identities is what may be copies.
+    repeated = repeated_values(np.concatenate([one.firsts() for _place, one in kept]))
+    shared = [(place, one, np.flatnonzero(is_among(one.firsts(), repeated))) for place, one in kept]
+    found = [(place, one.chosen(rows)) for place, one, rows in shared if len(rows)]
     if not found:
         return {}
-    hashes = np.concatenate([one.hashes[rows] for _place, one, rows in found])
-    ranks = np.concatenate(
-        [np.array([order[uri] for uri in one.uris], np.int64)[one.objects[rows]] for _place, one, rows in found]
-    )
-    ordinals = np.concatenate([one.ordinals[rows] for _place, one, rows in found])
-    owners = np.concatenate([np.full(len(rows), place) for place, _one, rows in found])
-    numbers = np.concatenate([one.rows[rows] for _place, one, rows in found])
+    hashes = np.concatenate([one.hashes for _place, one in found])
+    ranks = np.concatenate([np.array([order[uri] for uri in one.uris], np.int64)[one.objects] for _place, one in found])
+    ordinals = np.concatenate([one.ordinals for _place, one in found])
+    owners = np.concatenate([np.full(len(one.rows), place) for place, one in found])
+    numbers = np.concatenate([one.rows for _place, one in found])
     lost: dict[int, list[int]] = {}
     for index in lost_copies(hashes, ranks, ordinals).tolist():
         lost.setdefault(int(owners[index]), []).append(int(numbers[index]))

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loglake_dagster.engines import ReadreadyJob
+from loglake_dagster.engines.identities import Identities, StoredIdentities, identities_of
 from loglake_dagster.engines.lookup import identity_scratch, write_identity_file
 from loglake_dagster.engines.pool import Workers
-from loglake_dagster.engines.runs import PART_MEMORY, Identities, again_name, identities_of, rows_left, write_scratch
+from loglake_dagster.engines.runs import PART_MEMORY, again_name, rows_left, write_scratch
 from loglake_dagster.errors import AuditError, StoreError
 from loglake_dagster.io.identity_files import MIN_ROWS, identity_file_name
 from loglake_dagster.io.orc import read_part
@@ -36,7 +37,7 @@ class Piece:
     its rows, of a base part those that a new row may share."""
 
     part: Part
-    identities: Identities | None
+    identities: Identities | StoredIdentities | None
     scratch: Path | None
 
 

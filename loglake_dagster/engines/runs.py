@@ -1,5 +1,4 @@
-"""What every engine does alike: runs, stretches of objects decoded together into one part; which copy of an event wins;
-how parts lose rows.
+"""What every engine does alike: runs, stretches of objects decoded together into one part; how parts lose rows.
 
 What a worker process does takes and returns plain values, so that it can be sent to another process.
 """
@@ -19,14 +18,15 @@ import numpy as np
 import pyarrow as pa
 
 from loglake_dagster.engines import FeedAccess, PlannedObject, ReadreadyJob
+from loglake_dagster.engines.identities import StoredIdentities, identities_of, store_identities
 from loglake_dagster.errors import ObjectError, StoreError
 from loglake_dagster.io.orc import bounds_of, pack_part, read_part, stripes_of
 from loglake_dagster.io.store import LocalStore, Store
 from loglake_dagster.kernels.accounting import rejects_of_day, rows_of_day
 from loglake_dagster.kernels.arrow import cut_rows
-from loglake_dagster.kernels.hashing import Hashes, content_hash, identity_hashes
+from loglake_dagster.kernels.hashing import content_hash
 from loglake_dagster.lake.manifest import ObjectEntry, Part, subtract_hash
-from loglake_dagster.lake.schema import SOURCE_OBJECT, SOURCE_ORDINAL, Table
+from loglake_dagster.lake.schema import SOURCE_OBJECT, Table
 from loglake_dagster.lake.settings import OrcSettings
 from loglake_dagster.lake.source import Reject
 from loglake_dagster.sources import source_named
@@ -51,22 +51,10 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Identities:
-    """The identities of a part's rows that have one: their hashes, their row numbers, and the places of their copies
-    (index into `uris`, ordinal in the object)."""
-
-    hashes: Hashes
-    rows: np.ndarray[Any, np.dtype[np.int32]]
-    objects: np.ndarray[Any, np.dtype[np.int32]]
-    ordinals: np.ndarray[Any, np.dtype[np.int64]]
-    uris: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
 class RunResult:
     """What became of a run: its parts with their identities, none when none of its events are of the day."""
 
-    parts: Sequence[tuple[Part, Identities]]
+    parts: Sequence[tuple[Part, StoredIdentities]]
     entries: Sequence[ObjectEntry]
     rejects: Sequence[tuple[str, Reject]]
 
@@ -131,7 +119,10 @@ def write_run(run: Run, scratch: Path) -> RunResult:
     rows, entries, rejects = decode_run(run)
     identity = source_named(run.source).identity
     parts = [
-        (write_scratch(scratch / name, piece, run.table, run.orc), identities_of(piece, identity))
+        (
+            write_scratch(scratch / name, piece, run.table, run.orc),
+            store_identities(scratch / f"{name}.rows", identities_of(piece, identity)),
+        )
         for name, piece in pieces_of(run, rows)
     ]
     return RunResult(parts, entries, rejects)
@@ -179,53 +170,6 @@ def write_scratch(path: Path, rows: pa.Table, table: Table, orc: OrcSettings, co
         file.flush()
         os.fsync(file.fileno())  # it becomes the lake's by a link: a publication must outlive a power cut
     return part
-
-
-def identities_of(rows: pa.Table, identity: Sequence[str]) -> Identities:
-    """The identities of rows that have the identity columns, source_object and source_ordinal."""
-    hashes, has_identity = identity_hashes(rows, identity)
-    numbers = np.flatnonzero(has_identity).astype(np.int32)
-    uris = rows[SOURCE_OBJECT.name].combine_chunks().dictionary_encode()
-    places = uris.indices.to_numpy(zero_copy_only=False).astype(np.int32)
-    ordinals = rows[SOURCE_ORDINAL.name].to_numpy().astype(np.int64)
-    return Identities(hashes[numbers], numbers, places[numbers], ordinals[numbers], uris.dictionary.to_pylist())
-
-
-def read_identities(store: Store, key: str, table: Table, source: str) -> Identities:
-    """The identities of a part in the lake."""
-    return packed_identities(store.read(key), table, source)
-
-
-def packed_identities(data: bytes, table: Table, source: str) -> Identities:
-    """The identities of a data file's rows."""
-    identity = source_named(source).identity
-    columns = dict.fromkeys((*identity, SOURCE_OBJECT.name, SOURCE_ORDINAL.name))
-    return identities_of(read_part(data, table, list(columns)), identity)
-
-
-def ranks_of(entries: Iterable[ObjectEntry]) -> dict[str, int]:
-    """The objects' URIs, each with its place in the order by which copies are told apart: (delivery time, key)."""
-    return {entry.uri: n for n, entry in enumerate(sorted(entries, key=lambda entry: entry.rank))}
-
-
-def lost_copies(
-    hashes: Hashes, ranks: np.ndarray[Any, np.dtype[np.int64]], ordinals: np.ndarray[Any, np.dtype[np.int64]]
-) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Which rows are copies of a row whose object has a lower rank, or that stands before it in the same object. How a
-    day was split into runs never shows."""
-    # Only rows whose high half another has can be copies: few, and quickly found.
-    rows = np.flatnonzero(np.isin(hashes[:, 0], repeated_values(hashes[:, 0])))
-    sequence = rows[np.lexsort((ordinals[rows], ranks[rows], hashes[rows, 1], hashes[rows, 0]))]
-    ordered = hashes[sequence]
-    is_lost = np.zeros(len(sequence), bool)
-    is_lost[1:] = (ordered[1:] == ordered[:-1]).all(axis=1)
-    return sequence[is_lost]
-
-
-def repeated_values(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The values that occur more than once, ascending."""
-    ordered = np.sort(values)
-    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 def without_rows(

@@ -12,7 +12,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from loglake_dagster.engines import Engine, Progress, ReadreadyJob, SessionsJob, Written
-from loglake_dagster.engines.runs import cut_runs, merged_entries, moved_duplicates, ranks_of, write_rejects
+from loglake_dagster.engines.identities import ranks_of
+from loglake_dagster.engines.runs import cut_runs, merged_entries, moved_duplicates, write_rejects
 from loglake_dagster.engines.spark_session import Spark, kept, mapped, plain_errors
 from loglake_dagster.engines.spark_sessions import sessions_bytes, write_sessions
 from loglake_dagster.engines.spark_tasks import (

@@ -18,17 +18,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loglake_dagster.engines.runs import (
-    Identities,
-    Run,
-    again_name,
-    decode_run,
-    lost_copies,
-    pack,
-    packed_identities,
-    pieces_of,
-    without_rows,
-)
+from loglake_dagster.engines.identities import Identities, lost_copies, packed_identities
+from loglake_dagster.engines.runs import Run, again_name, decode_run, pack, pieces_of, without_rows
 from loglake_dagster.errors import LogLakeError, ObjectExists
 from loglake_dagster.io.store import Store
 from loglake_dagster.io.versions import VersionFolder
@@ -81,7 +72,7 @@ class Day:
 
 
 class Ranks:
-    """The ranks of objects by URI (runs.py, ranks_of), in 24 bytes an object: every executor holds all of them."""
+    """The ranks of objects by URI (identities.py), in 24 bytes an object: every executor holds all of them."""
 
     def __init__(self, ranks: Mapping[str, int]) -> None:
         digests = np.array([digest_of(uri.encode(errors="surrogatepass"), 16) for uri in ranks], "S16")

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 import xxhash
 
 from loglake_dagster.errors import StoreError
-from loglake_dagster.kernels.hashing import Hashes
 from loglake_dagster.lake.manifest import Part
 
 # By chance, 2 million new rows share a prefix with one part of 50,000 rows in ten, which is then read for nothing.
@@ -27,24 +26,25 @@ FOLDER = "_identities"
 _COLUMN, _DIGEST = "prefix", b"digest"
 
 Prefixes = np.ndarray[Any, np.dtype[np.int64]]
+Firsts = np.ndarray[Any, np.dtype[np.uint64]]
 
 
-def prefixes_of(hashes: Hashes) -> Prefixes:
-    """The prefixes of identities' hashes: ascending, each once."""
-    return np.unique(hashes[:, 0] >> np.uint64(64 - PREFIX_BITS)).astype(np.int64)
+def prefixes_of(firsts: Firsts) -> Prefixes:
+    """The prefixes of identities' hashes, of which the first halves are given: ascending, each once."""
+    return np.unique(firsts >> np.uint64(64 - PREFIX_BITS)).astype(np.int64)
 
 
-def has_prefix(hashes: Hashes, asked: Prefixes) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def has_prefix(firsts: Firsts, asked: Prefixes) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which hashes have one of the prefixes, which are ascending."""
-    return is_among((hashes[:, 0] >> np.uint64(64 - PREFIX_BITS)).astype(np.int64), asked)
+    return is_among((firsts >> np.uint64(64 - PREFIX_BITS)).astype(np.int64), asked)
 
 
-def is_among(prefixes: Prefixes, asked: Prefixes) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which of the prefixes are asked for; `asked` is ascending."""
+def is_among(values: np.ndarray[Any, Any], asked: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which of the values are asked for; `asked` is ascending."""
     if not len(asked):
-        return np.zeros(len(prefixes), bool)
-    places = np.searchsorted(asked, prefixes)
-    return np.asarray(asked[np.minimum(places, len(asked) - 1)] == prefixes, bool)
+        return np.zeros(len(values), bool)
+    places = np.searchsorted(asked, values)
+    return np.asarray(asked[np.minimum(places, len(asked) - 1)] == values, bool)
 
 
 def identity_file_name(part: str) -> str:
