@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +15,32 @@ from loglake_dagster_tests.servers import CREDENTIALS, free_ports
 
 if TYPE_CHECKING:  # other suites run where pyspark is not installed
     from loglake_dagster_tests.spark.cluster import Cluster
+
+
+# Every JVM of these tests lives for seconds: code that is compiled well would be ready when it ends.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Sockets to the JVM and to AWS are py4j's and boto3's. Where a thread or a run was ended in the middle they leave
+    them to the collector, which then, at any later time, tells of each."""
+    if config.getoption("markexpr") == "spark":
+        config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The same, for what would be collected after the last test."""
+    if session.config.getoption("markexpr") == "spark":
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
+            gc.collect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_lived_jvms() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", SHORT_LIVED)
+        yield
 
 
 @pytest.fixture(scope="session")

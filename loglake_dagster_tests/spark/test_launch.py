@@ -181,7 +181,7 @@ def test_what_goes_wrong_in_a_job_is_said_in_the_run(place: Place, project: Proj
     with_engine(project, place.glue(conf=", spark.driver.bindAddress: 203.0.113.1"))
     words = failure_of(project.run(DAY, CLOUDTRAIL), CLOUDTRAIL)
     assert 'engine.type spark: no session on the master of spark-submit: "java.net.BindException' in words
-    assert service.runs[0].process.returncode == 1
+    assert service.runs[0].process.wait(60) == 1
     with_engine(project, place.glue("not-there"))
     words = failure_of(project.run(DAY, CLOUDTRAIL), CLOUDTRAIL)
     assert "refused StartJobRun: EntityNotFoundException: 'Failed to start not-there'" in words
