@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from loglake_dagster.engines.lake import Lake
-from loglake_dagster.engines.planning import Plan, SourceState, list_source
+from loglake_dagster.engines.planning import Plan, SourceState, collector_paused, list_source
 from loglake_dagster.engines.runs import read_objects
 from loglake_dagster.errors import AuditError, StoreError
 from loglake_dagster.io.orc import count_rows
@@ -19,6 +19,7 @@ from loglake_dagster.lake.manifest import Manifest, ObjectEntry, Part
 COUNT_BATCH = 200
 
 
+@collector_paused()
 def audit_readready(
     lake: Lake, plan: Plan, folder: VersionFolder, manifest: Manifest, entries: Sequence[ObjectEntry]
 ) -> Audit:

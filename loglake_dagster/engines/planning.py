@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from loglake_dagster.catalog import LateObject
@@ -55,6 +57,20 @@ class Plan:
         return self.base is not None and self.base is self.published and not self.unread
 
 
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """While a day's objects are listed and told apart: all that this makes stays, and Python's collector of cycles
+    would look through it again and again, a third of the time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def delivery_window(lake: Lake, source: Source, day: dt.date) -> DeliveryWindow:
     """The deliveries that a day of a source is read from."""
     return DeliveryWindow(day, lake.settings.quality.lateness, source.lead)
@@ -90,6 +106,7 @@ def _add_late(lake: Lake, stores: Mapping[str, Store], entry: ObjectEntry, key: 
         state.objects.setdefault(entry.uri, PlannedObject(replace(entry, feed=feeds[0]), key))
 
 
+@collector_paused()
 def plan_readready(lake: Lake, source: Source, day: dt.date) -> Plan:
     """Lists the source and decides what to read. AuditError if a rebuild would lose rows that can no longer be read."""
     feeds = {feed.name: lake.feed_access(feed) for feed in lake.settings.feeds_of(source.name)}

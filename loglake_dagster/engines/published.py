@@ -32,7 +32,8 @@ from loglake_dagster.kernels.pruning import columns_of, guarantee_of, only_value
 from loglake_dagster.lake.manifest import Part
 from loglake_dagster.lake.schema import EVENT_DAY, Table
 
-_FEW_ROWS = 200_000
+# Two or three stripes.
+_FEW_ROWS = 20_000
 _WORKERS = os.cpu_count() or 1
 # Small files, a round trip each on S3.
 _MANIFESTS_AT_ONCE = 16

@@ -185,7 +185,7 @@ def _pack_objects(entries: Sequence[ObjectEntry]) -> bytes:
     for name in OBJECT_SCHEMA.names:
         values = [getattr(entry, name) for entry in entries]
         if name in _COUNTS:
-            values = [json.dumps(v, sort_keys=True) if v else None for v in values]
+            values = [msgspec.json.encode(v, order="sorted").decode() if v else None for v in values]
         elif name in _TIMES:
             # Arrow's own conversion looks the zone up for each value.
             millis = [None if v is None else (v - _EPOCH) // _MILLISECOND for v in values]
