@@ -67,7 +67,7 @@ def read_prefixes(data: bytes, part: Part) -> Prefixes:
     """The prefixes of an identity file. StoreError if it is damaged, or of another part."""
     name = identity_file_name(part.name)
     try:
-        rows = pq.read_table(pa.BufferReader(data), use_threads=False)
+        rows = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
         prefixes = np.asarray(rows[_COLUMN].to_numpy(), np.int64)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise StoreError(f"{name}: not a readable identity file: {error}") from error

@@ -117,7 +117,7 @@ class VersionFolder:
         """The accounting, in the order of the objects' URIs. StoreError if it is not there or damaged."""
         data = self.store.read(self.key(OBJECTS))
         try:
-            return _entries(pq.read_table(pa.BufferReader(data)))
+            return _entries(pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False))
         except (pa.ArrowException, OSError, ValueError) as error:
             raise StoreError(f"{self.store.uri(self.key(OBJECTS))}: not readable accounts: {error}") from error
 
