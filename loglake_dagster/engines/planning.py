@@ -59,8 +59,8 @@ class Plan:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """While a day's objects are listed and told apart: all that this makes stays, and Python's collector of cycles
-    would look through it again and again, a third of the time."""
+    """While a day's objects are listed, judged and counted: what this makes of each stays, and Python's collector of
+    cycles would look through it again and again, a third of the time. It goes on at the end, however that comes."""
     if not gc.isenabled():
         yield
         return

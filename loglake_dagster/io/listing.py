@@ -1,7 +1,7 @@
 """A fresh listing of a feed: the objects that were delivered on given days and that the controls let through.
 
 Folders are judged before they are entered and objects before they are read; what was passed over is counted by why.
-Levels are listed side by side, because on S3 each is a round trip and an organisation has thousands of them.
+Levels of an object store are listed side by side: each is a round trip, and an organisation has thousands of them.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def list_feed(
 
 
 def _walk(store: Store, below: Callable[[Level], Iterable[str]]) -> None:
-    """Lists the root and what is below it, level by level: a thread beside this one would only wait for it."""
+    """Lists the root and what is below it, one level at a time: a thread beside this one would only wait for it."""
     waiting = [""]
     while waiting:
         waiting += below(store.list_level(waiting.pop()))

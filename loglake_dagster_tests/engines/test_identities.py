@@ -9,6 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loglake_dagster.engines.identities import Identities, lost_copies, repeated_values, store_identities
+from loglake_dagster.engines.lookup import find_lost
+from loglake_dagster.lake.manifest import ObjectEntry
+from loglake_dagster.lake.partition import ONE_DAY, day_start
+from loglake_dagster_tests.made import DAY
 
 
 def made(count: int) -> Identities:
@@ -56,3 +60,26 @@ def test_of_copies_the_first_delivered_stays(rows: list[tuple[int, int, int, int
     lost = lost_copies(columns[:, :2].astype(np.uint64), columns[:, 2], columns[:, 3]).tolist()
     assert len(set(lost)) == len(lost)
     assert sorted(rows[n] for n in range(len(rows)) if n not in lost) == sorted((*key, *best[key]) for key in best)
+
+
+def test_stored_identities_and_those_in_memory_are_compared_alike(tmp_path: Path) -> None:
+    """A base part's are in memory, a new part's in a file; pieces without any are passed over."""
+    entries = [
+        ObjectEntry(uri=uri, feed="f", size=1, etag="", delivery_day=DAY, delivery_time=time)
+        for uri, time in (("early", day_start(DAY)), ("late", day_start(DAY) + ONE_DAY))
+    ]
+    hashes = np.random.default_rng(1).integers(0, 2**64, (6, 2), dtype=np.uint64)
+
+    def piece(uri: str, places: list[int]) -> Identities:
+        count = len(places)
+        rows = np.arange(10, 10 + count, dtype=np.int32)
+        return Identities(hashes[places], rows, np.zeros(count, np.int32), np.arange(count), [uri])
+
+    late, early = piece("late", [0, 1, 2, 3]), piece("early", [2, 4, 0])
+    for one, name in ((late, "late"), (early, "early")):
+        other = early if name == "late" else late
+        stored = store_identities(tmp_path / f"{name}.rows", one)
+        lost = find_lost([None, stored, piece("late", []), other], entries)
+        assert {place: sorted(rows) for place, rows in lost.items()} == {1 if name == "late" else 3: [10, 12]}
+    assert find_lost([None, late], entries) == {}
+    assert find_lost([None], entries) == {}

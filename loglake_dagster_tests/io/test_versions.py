@@ -116,7 +116,7 @@ def test_any_accounts_read_back_in_their_order(entries):
 
 
 def test_accounts_can_be_read_without_log_lake(folder):
-    counted = entry(found=3, landed=1, other_day=2, other_days={"2026-03-01":2})
+    counted = entry(found=3, landed=1, other_day=2, other_days={"2026-03-01": 2})
     folder.write_manifest(MANIFEST_OF_LEAST, [counted])
     (row,) = pq.read_table(folder.store.path / folder.key(OBJECTS)).to_pylist()
     assert (row["uri"], row["found"], row["other_days"]) == (counted.uri, 3, '{"2026-03-01":2}')
