@@ -113,10 +113,12 @@ def materialize(
 @click.pass_obj
 def query(config: str | None, sql: str, form: str) -> None:
     """Ask the published tables in SQL (DuckDB); one view a table."""
+    from loglake_dagster.engines.published import Reads
     from loglake_dagster.engines.query import run_query
-    from loglake_dagster.terminal import Grid, console, csv_text, json_text
+    from loglake_dagster.terminal import Grid, console, counted, csv_text, json_text
 
-    answer = run_query(_open(config), sql)
+    reads = Reads()
+    answer = run_query(_open(config), sql, reads)
     records = answer.to_pylist()
     rows = [list(record.values()) for record in records]
     if form == "json":
@@ -125,7 +127,8 @@ def query(config: str | None, sql: str, form: str) -> None:
         click.echo(csv_text(answer.column_names, rows, sys.stdout.isatty()), nl=False)
     else:
         console().print(Grid("", answer.column_names, rows))
-        click.echo(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}")
+        read = f" (read: {counted(reads.stripes, 'stripe')} of {counted(reads.rows, 'row')})" if reads.stripes else ""
+        click.echo(f"{counted(len(rows), 'row')}{read}")
 
 
 @cli.command()

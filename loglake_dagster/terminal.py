@@ -58,6 +58,11 @@ def stderr_console() -> Console:
     return Console(stderr=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `2,915 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def cell(value: Any, limit: int = CELL) -> Text:
     """One value, safe, never read as markup; what is cut is counted."""
     if isinstance(value, Text):
@@ -178,9 +183,9 @@ def status_tables(statuses: Sequence[TableStatus], is_detailed: bool) -> list[Re
 
 def _settled(one: TableStatus) -> str:
     if one.late:
-        return f"{one.late:,} late object{'' if one.late == 1 else 's'} to read"
+        return f"{counted(one.late, 'late object')} to read"
     if one.is_past_horizon and one.unrun:
-        return f"{one.unrun} later day{'' if one.unrun == 1 else 's'} not run"
+        return f"{counted(one.unrun, 'later day')} not run"
     return "yes" if one.is_settled else f"from {one.settles:%F}" if one.settles else ""
 
 

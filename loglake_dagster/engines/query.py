@@ -38,10 +38,10 @@ def open_tables(lake: Lake, reads: Reads | None = None) -> Iterator[duckdb.DuckD
         yield connection
 
 
-def run_query(lake: Lake, sql: str) -> pa.Table:
+def run_query(lake: Lake, sql: str, reads: Reads | None = None) -> pa.Table:
     """The answer to one SQL question over the published versions, each column with a name of its own; LogLakeError
-    with DuckDB's words if it is wrong."""
-    with open_tables(lake) as connection:
+    with DuckDB's words if it is wrong. `reads` counts what was read for it."""
+    with open_tables(lake, reads) as connection:
         return answer_to(connection, sql)
 
 

@@ -26,8 +26,12 @@ def test_a_table_for_people(ask):
     table = [line.split() for line in result.lines if line.strip()]
     assert table[0] == ["keystroke_status", "n"]
     assert table[2:4] == [["captured", "5"], ["not_loggable", "2"]]
-    assert result.lines[-1] == "6 rows"
+    assert result.lines[-1] == "6 rows (read: 1 stripe of 12 rows)"
     assert ask("select 1 as one").lines[-1] == "1 row"
+    # Of a day that is not there, and of an id that no filter knows, nothing is read.
+    assert ask("select 1 from sessions where eventday = '2023-07-09'").lines[-1] == "0 rows"
+    assert ask("select 1 from from_cloudtrail_readready where eventid = 'none'").lines[-1] == "0 rows"
+    assert ask(f"select eventtime from sessions where {CASE}").lines[-1] == "1 row (read: 1 stripe of 12 rows)"
 
 
 def test_json_is_a_list_of_objects_with_utc_times(ask):
