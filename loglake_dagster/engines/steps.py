@@ -100,9 +100,8 @@ def refuse_if_overtaken(lake: Lake, table: str, day: dt.date, published: BaseVer
 
 def drop_steps(lake: Lake, table: str, day: dt.date) -> None:
     """Removes a day's steps that no run can add to any more: all but those after the version that is published now, by
-    whomever: another run may have begun a backlog on it. Of
-    a lake in a folder alone: in an object store nothing is deleted by Log Lake, a lifecycle rule does it
-    (docs/running.md)."""
+    whomever: another run may have begun a backlog on it. Of a lake in a folder alone: in an object store nothing is
+    deleted by Log Lake, a lifecycle rule does it (docs/running.md)."""
     if not isinstance(lake.store, LocalStore):
         return
     current = lake.catalog.published(table, day)
