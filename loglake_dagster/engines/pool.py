@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import importlib.abc
 import multiprocessing
 import os
@@ -18,8 +17,6 @@ from typing import Any, TypeVar
 
 from loglake_dagster.errors import LogLakeError
 
-LARGE_BLOCK, KEPT_FREE = 1 << 20, 128 << 20
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -115,19 +112,9 @@ def start_worker() -> None:
     pa.set_cpu_count(1)
     # Arrow's own pool gives memory back after each run, and the next one's pages cost a tenth of the time.
     pa.set_memory_pool(pa.system_memory_pool())
-    _return_large_blocks()
     # Taking the interpreter down piece by piece takes as long as a small run.
     atexit.register(os._exit, 0)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _return_large_blocks() -> None:
-    """Has glibc give memory of a megabyte and more back when it is freed. Left alone it keeps up to 32 MB of each kind
-    for the next run, whose blocks have other sizes: a twelfth more memory, no less time (adr/0018)."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK)
-        mallopt(_M_TRIM_THRESHOLD, KEPT_FREE)
 
 
 class _NoPandas(importlib.abc.MetaPathFinder):

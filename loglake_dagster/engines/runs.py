@@ -32,6 +32,8 @@ from loglake_dagster.lake.source import Reject
 from loglake_dagster.sources import source_named
 
 READS_AT_ONCE = 16
+# What one account and region has is not parted up to this; a run takes the more memory the larger it is.
+LARGEST_SHARE = 1.5
 # What the rows of one part may take in memory, if they are more than one.
 PART_MEMORY = 1 << 30
 
@@ -63,8 +65,8 @@ def cut_runs(job: ReadreadyJob, part_bytes: int, max_object_bytes: int) -> list[
     """Runs of about `part_bytes` of source bytes, along feed, account, region and delivery.
 
     A part that shares an event with no other is written once, and copies of an event are of one account and region:
-    objects of these that are together up to twice `part_bytes` are not parted, if they are more than it, or no run is
-    left less than half full by that.
+    objects of these that are together up to half as much again are not parted, if they are more than `part_bytes`, or
+    no run is left less than half full by that.
     """
     runs: list[Run] = []
     for objects in cut_objects(job.objects, part_bytes):
@@ -81,7 +83,7 @@ def cut_objects(objects: Iterable[PlannedObject], part_bytes: int) -> Iterator[l
     for (feed, *_rest), together in itertools.groupby(sorted(objects, key=key_order), _copies_place):
         group = list(together)
         whole = sum(one.entry.size for one in group)
-        is_own = part_bytes < whole <= 2 * part_bytes
+        is_own = part_bytes < whole <= part_bytes * LARGEST_SHARE
         is_full = size + whole > part_bytes and 2 * size >= part_bytes
         if batch and (is_own or is_full or feed != batch[0].entry.feed):
             yield batch
