@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -42,26 +41,18 @@ def pack_part(rows: pa.Table, table: Table, settings: OrcSettings) -> bytes:
     names = table.column_names
     codec, _, effort = settings.compression.partition("_")
     sink = pa.BufferOutputStream()
-
-    def write() -> None:
-        orc.write_table(
-            rows,
-            sink,
-            compression=codec,
-            compression_strategy="compression" if effort else "speed",
-            compression_block_size=COMPRESSION_BLOCK_BYTES,
-            stripe_size=STRIPE_BYTES,
-            row_index_stride=ROW_GROUP,
-            dictionary_key_size_threshold=DICTIONARY_THRESHOLD,
-            bloom_filter_fpp=BLOOM_FALSE_POSITIVES,
-            bloom_filter_columns=[names.index(name) + 1 for name in table.lookup_columns if name in names],
-        )
-
-    # The writer takes a megabyte for each of a column's streams, half a gigabyte in all, uses a tenth of it and gives
-    # all back. A thread has a heap of its own (glibc's arenas), which shrinks again; out of the gaps that decoding left
-    # in this one's, the process would in the course of some parts grow by all of it (adr/0018).
-    with ThreadPoolExecutor(1) as own_heap:
-        own_heap.submit(write).result()
+    orc.write_table(
+        rows,
+        sink,
+        compression=codec,
+        compression_strategy="compression" if effort else "speed",
+        compression_block_size=COMPRESSION_BLOCK_BYTES,
+        stripe_size=STRIPE_BYTES,
+        row_index_stride=ROW_GROUP,
+        dictionary_key_size_threshold=DICTIONARY_THRESHOLD,
+        bloom_filter_fpp=BLOOM_FALSE_POSITIVES,
+        bloom_filter_columns=[names.index(name) + 1 for name in table.lookup_columns if name in names],
+    )
     return bytes(memoryview(sink.getvalue()))
 
 

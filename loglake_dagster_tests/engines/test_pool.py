@@ -2,11 +2,12 @@
 
 import fcntl
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from loglake_dagster.engines.pool import open_workers
+from loglake_dagster.engines.pool import MOST_KEPT, open_workers, resident_bytes
 from loglake_dagster.engines.readready import materialize_readready
 from loglake_dagster.errors import LogLakeError, RecordError
 from loglake_dagster.sources.cloudtrail import SOURCE
@@ -42,6 +43,27 @@ def test_a_worker_that_was_ended_is_an_error_in_words() -> None:
         "a worker process was ended from outside, as systems do when memory runs out; run again with fewer workers "
         "(engine.workers) or smaller parts (engine.part_bytes)"
     )
+
+
+def fragmented(count: int) -> int:
+    """Takes memory in small blocks, frees all but a few, and says what the process has then."""
+    blocks = [bytes(50_000) for _ in range(count)]
+    KEPT.extend(blocks[::100])
+    del blocks
+    return resident_bytes()
+
+
+KEPT: list[bytes] = []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc is asked for memory back")
+def test_a_worker_gives_back_what_it_left_free() -> None:
+    """A block that stays at the end of a heap keeps all of it, until it is asked for."""
+    with open_workers(2) as workers:
+        left = max(workers.ordered(fragmented, [(12_000,), (12_000,)]))
+        after = max(workers.ordered(fragmented, [(1,), (1,), (1,), (1,)]))
+    assert left > MOST_KEPT
+    assert after < left // 2
 
 
 # -- scratch --------------------------------------------------------------------------------------------
