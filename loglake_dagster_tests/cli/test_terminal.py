@@ -45,7 +45,7 @@ def test_a_row_of_many_columns_is_told_one_value_a_line(demo):
     told = [line.split() for line in lines]
     assert ["sessionowner", "mia.keller@example.com"] in told
     assert ["sessionowner", "jan-willem"] in told
-    assert lines[-1] == "2 rows"
+    assert lines[-1] == "2 rows (read: 1 stripe of 12 rows)"
 
 
 def test_an_answer_without_rows_still_names_its_columns(demo):
