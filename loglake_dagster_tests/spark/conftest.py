@@ -21,15 +21,9 @@ if TYPE_CHECKING:  # other suites run where pyspark is not installed
 SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Sockets to the JVM and to AWS are py4j's and boto3's. Where a thread or a run was ended in the middle they leave
-    them to the collector, which then, at any later time, tells of each."""
-    if config.getoption("markexpr") == "spark":
-        config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
-
-
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """The same, for what would be collected after the last test."""
+    """Sockets of libraries that a thread or a run left when it was ended in the middle: collected after the last test,
+    they would fail a run of which every test has passed. What a test itself collects still fails it."""
     if session.config.getoption("markexpr") == "spark":
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
