@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from loglake_dagster.io.identity_files import Firsts, is_among
 from loglake_dagster.io.orc import read_part
 from loglake_dagster.kernels.hashing import Hashes, identity_hashes
 from loglake_dagster.lake.manifest import ObjectEntry
@@ -22,7 +23,6 @@ from loglake_dagster.sources import source_named
 
 Int32s = np.ndarray[Any, np.dtype[np.int32]]
 Int64s = np.ndarray[Any, np.dtype[np.int64]]
-Halves = np.ndarray[Any, np.dtype[np.uint64]]
 _STORED = pa.schema(
     [
         ("first", pa.uint64()),
@@ -45,7 +45,7 @@ class Identities:
     ordinals: Int64s
     uris: Sequence[str]
 
-    def firsts(self) -> Halves:
+    def firsts(self) -> Firsts:
         """The first halves of the hashes: rows that have none in common are no copies."""
         return self.hashes[:, 0]
 
@@ -62,7 +62,7 @@ class StoredIdentities:
 
     path: Path
 
-    def firsts(self) -> Halves:
+    def firsts(self) -> Firsts:
         """See Identities."""
         with pa.memory_map(str(self.path)) as file:
             return np.array(_batch(file)["first"].to_numpy())
@@ -119,7 +119,7 @@ def lost_copies(hashes: Hashes, ranks: Int64s, ordinals: Int64s) -> Int64s:
     """Which rows are copies of a row whose object has a lower rank, or that stands before it in the same object. How a
     day was split into runs never shows."""
     # Only rows whose high half another has can be copies: few, and quickly found.
-    rows = np.flatnonzero(np.isin(hashes[:, 0], repeated_values(hashes[:, 0].copy())))
+    rows = np.flatnonzero(is_among(hashes[:, 0], repeated_values(hashes[:, 0].copy())))
     sequence = rows[np.lexsort((ordinals[rows], ranks[rows], hashes[rows, 1], hashes[rows, 0]))]
     ordered = hashes[sequence]
     is_lost = np.zeros(len(sequence), bool)
@@ -127,7 +127,7 @@ def lost_copies(hashes: Hashes, ranks: Int64s, ordinals: Int64s) -> Int64s:
     return sequence[is_lost]
 
 
-def repeated_values(values: Halves) -> Halves:
+def repeated_values(values: Firsts) -> Firsts:
     """The values that occur more than once, ascending, each once. Sorts what it is given: a day's are many."""
     values.sort()
     return np.unique(values[1:][values[1:] == values[:-1]])

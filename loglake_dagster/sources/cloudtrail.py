@@ -12,7 +12,7 @@ import gzip
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from loglake_dagster.kernels.cloudtrail_columns import DERIVED
 from loglake_dagster.kernels.flatten import Flattener
@@ -179,27 +179,18 @@ def parse_key(key: str) -> SourceKey | IgnoredKey:
     above, slash, file = key.rpartition("/")
     if slash and not file:
         return IgnoredKey("folder marker")
-    place = _place_of(above + slash)
+    place = _folder_key(above + slash)
     if isinstance(place, IgnoredKey):
         return place
     if not _LOG_FILE.fullmatch(file):
         return IgnoredKey("not a log file")
-    return SourceKey(place.day, _delivery_time(file), place.account, place.region, place.partition, place.folder)
-
-
-class _Place(NamedTuple):
-    """What the objects of a day's folder share, in the words of SourceKey."""
-
-    day: dt.date
-    account: str
-    region: str
-    partition: tuple[str, ...]
-    folder: str
+    time = _delivery_time(file)
+    return SourceKey(place.delivery_day, time, place.account, place.region, place.partition, place.folder)
 
 
 @functools.lru_cache(4096)
-def _place_of(folder: str) -> _Place | IgnoredKey:
-    """What a folder says of its objects, which a listing meets one after the other."""
+def _folder_key(folder: str) -> SourceKey | IgnoredKey:
+    """What a folder says of its objects, all but the time. A listing meets them one after the other."""
     match = _DAY_FOLDER.fullmatch(folder)
     if match is None:
         return IgnoredKey("not a CloudTrail key")
@@ -210,7 +201,7 @@ def _place_of(folder: str) -> _Place | IgnoredKey:
         return IgnoredKey("no calendar day")
     day = midnight.date()
     partition = match["trail"], match["folder"], match["account"], match["region"], day.isoformat()
-    return _Place(day, match["account"], match["region"], partition, folder)
+    return SourceKey(day, None, match["account"], match["region"], partition, folder)
 
 
 def _delivery_time(file: str) -> dt.datetime | None:
