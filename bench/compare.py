@@ -246,7 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__, formatter_class=form)
     parser.add_argument("workload", type=pathlib.Path, help="folder with trail/, firehose/ and truth.json")
     parser.add_argument("--lake", type=pathlib.Path, help="folder of the lake, kept; otherwise a scratch one")
-    parser.add_argument("--workers", type=int, default=0, help="worker processes; 0 means all cores")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0 means one a core")
     given = parser.parse_args()
     truth = read_truth(given.workload)
     with tempfile.TemporaryDirectory(prefix="loglake-compare-") as scratch:

@@ -1,4 +1,4 @@
-"""Worker processes of one machine that never outlive their parent, even when it is killed."""
+"""The processes that do one machine's work: this one, and others that never outlive it, even when it is killed."""
 
 from __future__ import annotations
 
@@ -8,51 +8,103 @@ import importlib.abc
 import mmap
 import multiprocessing
 import os
+import queue
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from loglake_dagster.errors import LogLakeError
+from loglake_dagster.kernels.arrow import use_plain_memory
 
 # ORC's writer takes half a gigabyte for each part, uses a tenth of it and gives all back: out of the gaps that decoding
 # has left, so that a worker would in the course of some parts grow by all of it. What is beyond this goes back to the
 # system; if it went after each part, making its pages anew would take a twentieth of the time (adr/0018).
-MOST_KEPT = 400 << 20
+MOST_KEPT = 475 << 20
+# A worker's share of Linux' choice of whom to end for memory: half of all there is, beside its own.
+ENDED_FIRST = 500
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Workers:
-    """Runs functions on items, in worker processes or, for one worker, right here."""
+    """Runs functions on items: in this process, and beside it in the executor's, of which each is there when its future
+    in `started` is done."""
 
-    def __init__(self, executor: ProcessPoolExecutor | None, threads: int = 1) -> None:
+    def __init__(
+        self, executor: ProcessPoolExecutor | None = None, started: Sequence[Future[Any]] = (), threads: int = 1
+    ) -> None:
         self._executor = executor
+        self._started = started
         self._threads = threads
 
     def unordered(self, function: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, R]]:
-        """(place of the item, result) as they are done. LogLakeError if a worker died."""
+        """(place of the item, result) as they are done; the first items are begun first. LogLakeError if a worker
+        died."""
         if self._executor is None:
             for place, item in enumerate(items):
                 yield place, function(*item)
             return
-        futures = {self._executor.submit(_worked, function, *item): place for place, item in enumerate(items)}
+        waiting = deque(enumerate(items))
+        done: queue.SimpleQueue[tuple[int, Future[R]]] = queue.SimpleQueue()
         try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+            # No process has more than the item it is at, so that all end with one item's time between them. One that
+            # is still on its way takes its first when it has come.
+            for one in self._started:
+                one.add_done_callback(lambda _started: self._give(function, waiting, done))
+            left = len(items)
+            while left:
+                if done.empty() and waiting:
+                    with suppress(IndexError):  # another process has just taken the last
+                        place, item = waiting.popleft()
+                        result = _worked(function, *item)
+                        left -= 1
+                        yield place, result
+                    continue
+                place, future = done.get()
+                left -= 1
+                yield place, future.result()
         except BrokenProcessPool as error:
             raise LogLakeError(
                 "a worker process was ended from outside, as systems do when memory runs out; run again with fewer "
                 "workers (engine.workers) or smaller parts (engine.part_bytes)"
             ) from error
         finally:
-            for future in futures:
-                future.cancel()
+            waiting.clear()
+
+    def _give(
+        self,
+        function: Callable[..., R],
+        waiting: deque[tuple[int, tuple[Any, ...]]],
+        done: queue.SimpleQueue[tuple[int, Future[R]]],
+    ) -> None:
+        """Has a process do the next item that waits, and when it is done the next."""
+        assert self._executor is not None
+        try:
+            place, item = waiting.popleft()
+        except IndexError:
+            return
+        try:
+            future = self._executor.submit(_worked, function, *item)
+        except RuntimeError as error:  # a process died, or the executor is shut down
+            future = Future()
+            future.set_exception(error)
+            done.put((place, future))
+            return
+
+        def go_on(future: Future[R]) -> None:
+            done.put((place, future))
+            self._give(function, waiting, done)
+
+        future.add_done_callback(go_on)
 
     def ordered(self, function: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> list[R]:
         """The results in the order of the items."""
@@ -69,7 +121,7 @@ class Workers:
 
 
 def _worked(function: Callable[..., R], *item: Any) -> R:
-    """In a worker: a function's result. Much memory that it left free is the system's again."""
+    """A function's result. Much memory that it left free is the system's again."""
     result = function(*item)
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's: so this is Linux, and there is a /proc
     if trim is not None and resident_bytes() > MOST_KEPT:
@@ -84,21 +136,23 @@ def resident_bytes() -> int:
 
 @contextmanager
 def open_workers(count: int, threads: int = 1) -> Iterator[Workers]:
-    """`count` worker processes; 1 or less runs in this process, which for a small day is sooner done than started, with
-    so many threads at most."""
+    """`count` processes, of which this is one. Where it is the only one, some work is done by so many threads.
+
+    A process takes half a second of a core to start: this one works meanwhile, and a small day is sooner done alone.
+    """
     if count <= 1:
-        yield Workers(None, threads)
+        yield Workers(threads=threads)
         return
+    use_plain_memory()
     # spawn: the parent has threads (Dagster's, Arrow's, obstore's), and a forked copy of their locks can hang. A server
     # that forks workers is a tenth of a second faster, and has the path, environment and output of its first hour.
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(count, mp_context=context, initializer=start_worker)
+    executor = ProcessPoolExecutor(count - 1, mp_context=context, initializer=start_worker)
     is_done = False
     try:
         with _without_main():
-            for _ in range(count):
-                executor.submit(int)  # a process starts with each
-        yield Workers(executor)
+            started = [executor.submit(int) for _ in range(count - 1)]  # a process starts with each
+        yield Workers(executor, started)
         is_done = True
     finally:
         # Idle workers end by themselves; one that is at work is waited for, because its folder is about to go.
@@ -126,13 +180,14 @@ def _without_main() -> Iterator[None]:
 
 def start_worker() -> None:
     """What a worker process begins with."""
-    import pyarrow as pa
-
     sys.meta_path.insert(0, _NoPandas())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pa.set_cpu_count(1)
-    # Arrow's own pool gives memory back after each run, and the next one's pages cost a tenth of the time.
-    pa.set_memory_pool(pa.system_memory_pool())
+    use_plain_memory()
+    # When memory runs out, the system ends a worker rather than the process that can say so.
+    with suppress(OSError):
+        score = Path("/proc/self/oom_score_adj")
+        score.write_text(str(max(int(score.read_text()), ENDED_FIRST)))
     # Taking the interpreter down piece by piece takes as long as a small run.
     atexit.register(os._exit, 0)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -1,8 +1,10 @@
 """Worker processes: results in order, errors whole; and whose scratch folders are removed."""
 
 import fcntl
+import multiprocessing
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,9 +38,52 @@ def test_results_come_in_the_order_of_the_items(count: int) -> None:
     assert (caught.value.path, caught.value.expected, caught.value.got) == ("$.n3", "a number", "none")
 
 
-def test_a_worker_that_was_ended_is_an_error_in_words() -> None:
+def end(begun: Path) -> None:
+    """Ends a worker; the process that has the workers waits until one has begun."""
+    if multiprocessing.parent_process() is not None:
+        begun.touch()
+        os._exit(9)
+    wait_for(begun)
+
+
+def wait_for(file: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def process_of(folder: Path, number: int) -> int:
+    """Meets another process that does the same."""
+    (folder / str(number)).touch()
+    wait_for(folder / str(1 - number))
+    return os.getpid()
+
+
+def test_this_process_is_one_of_the_workers(tmp_path: Path) -> None:
+    with open_workers(2) as workers:
+        processes = workers.ordered(process_of, [(tmp_path, 0), (tmp_path, 1)])
+    assert os.getpid() in processes
+    assert len(set(processes)) == 2
+
+
+def test_what_waits_is_not_begun_after_an_error(tmp_path: Path) -> None:
+    with open_workers(2) as workers:
+        with pytest.raises(RecordError):
+            workers.ordered(refuse_first, [(tmp_path, n) for n in range(50)])
+        assert workers.ordered(squared, [(3,)]) == [9]
+    assert len(list(tmp_path.iterdir())) <= 2
+
+
+def refuse_first(folder: Path, number: int) -> None:
+    (folder / str(number)).touch()
+    refuse(number)
+
+
+@pytest.mark.parametrize("items", [2, 50])
+def test_a_worker_that_was_ended_is_an_error_in_words(tmp_path: Path, items: int) -> None:
     with open_workers(2) as workers, pytest.raises(LogLakeError) as caught:
-        workers.ordered(os._exit, [(9,)])
+        workers.ordered(end, [(tmp_path / "begun",)] * items)
     assert str(caught.value) == (
         "a worker process was ended from outside, as systems do when memory runs out; run again with fewer workers "
         "(engine.workers) or smaller parts (engine.part_bytes)"
