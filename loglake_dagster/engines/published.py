@@ -128,7 +128,9 @@ class PublishedTable(ds.FileSystemDataset):  # type: ignore[misc]
 
     def _parts_of(self, versions: Sequence[PublishedVersion]) -> Iterable[tuple[PublishedVersion, Sequence[Part]]]:
         unread = [version for version in versions if version.day not in self._manifests]
-        if unread:
+        if len(unread) == 1:
+            self._manifests[unread[0].day] = self._folder(unread[0]).read_manifest().parts
+        elif unread:
             with ThreadPoolExecutor(min(_MANIFESTS_AT_ONCE, len(unread))) as pool:
                 manifests = pool.map(lambda version: self._folder(version).read_manifest(), unread)
                 for version, manifest in zip(unread, manifests, strict=True):

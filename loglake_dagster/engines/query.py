@@ -15,6 +15,7 @@ import pyarrow as pa
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.published import PublishedTable, Reads
 from loglake_dagster.errors import LogLakeError
+from loglake_dagster.kernels.arrow import use_plain_memory
 from loglake_dagster.lake.schema import Table
 from loglake_dagster.sessions import record as sessions
 from loglake_dagster.sources import SOURCES
@@ -26,6 +27,7 @@ TABLES: tuple[Table, ...] = (*(source.table for source in SOURCES), sessions.TAB
 def open_tables(lake: Lake, reads: Reads | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB connection with a view for each readready table and for sessions; it can reach no file of its own.
     `reads` counts what its questions read."""
+    use_plain_memory()
     # On threads of its own DuckDB lets go of our readers when it likes: while the interpreter ends, that aborts it.
     # Parts are read side by side all the same.
     with duckdb.connect(config={"threads": 1}) as connection:

@@ -41,18 +41,24 @@ def places_of(guarantees: Sequence[ds.Expression], schema: pa.Schema, wanted: ds
 
 def columns_of(wanted: ds.Expression | None, schema: pa.Schema) -> list[str]:
     """The columns that a filter looks at: those without which it cannot be bound."""
-    return [] if wanted is None else _looked_at(wanted, schema, schema.names)
+    if wanted is None:
+        return []
+    # Every name in the filter is in its text, beside others by chance: few are then tried one by one.
+    text = str(wanted)
+    named = [name for name in schema.names if name in text]
+    fields = {name: schema.field(name) for name in named}
+    if not _is_bound(wanted, fields):
+        named, fields = schema.names, {field.name: field for field in schema}
+    return [name for name in named if not _is_bound(wanted, {n: field for n, field in fields.items() if n != name})]
 
 
-def _looked_at(wanted: ds.Expression, schema: pa.Schema, names: list[str]) -> list[str]:
+def _is_bound(wanted: ds.Expression, fields: Mapping[str, pa.Field]) -> bool:
+    """Whether a filter looks at no other columns than these."""
     try:
-        places_of([], pa.schema([field for field in schema if field.name not in names]), wanted)
+        places_of([], pa.schema(list(fields.values())), wanted)
     except pa.ArrowInvalid:
-        half = len(names) // 2
-        if not half:
-            return names
-        return _looked_at(wanted, schema, names[:half]) + _looked_at(wanted, schema, names[half:])
-    return []
+        return False
+    return True
 
 
 def guarantee_of(

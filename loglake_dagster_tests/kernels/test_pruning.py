@@ -64,6 +64,7 @@ def test_the_columns_of_a_filter_are_those_it_cannot_do_without():
     assert columns_of((NAME == "a") | ~(pc.field("n") > 1), SCHEMA) == ["name", "n"]
     assert columns_of(None, SCHEMA) == []
     assert columns_of(pc.scalar(True), SCHEMA) == []
+    assert columns_of(NAME == "id of n", SCHEMA) == ["name"], "a name among the values is no column"
 
 
 @pytest.mark.parametrize(
