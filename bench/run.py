@@ -5,9 +5,9 @@ prints one table and writes it down.
     python -m bench.run --rounds 1 --events 100000 --only bound needle day       a quick look, printed only
 
 Each measurement is a process of its own; a round measures each once, one after the other, so that what disturbs the
-machine disturbs all alike. Only ratios within a round mean anything: the table has their medians. Nothing is warmed:
-processes start cold for ours and for the peers, and the files are in the page cache for all, because the bound, which
-comes first, has read them.
+machine disturbs all alike. Only ratios within a round mean anything: the table has their medians. Processes start cold
+for ours and for the peers; the files are in the page cache for all, because they are read before each of them (a
+machine that is short of memory forgets them in the minutes that some peers take).
 """
 
 from __future__ import annotations
@@ -129,6 +129,8 @@ class Report:
 def measure(module: str, name: str, workload: pathlib.Path) -> dict[str, Any]:
     """One measurement, with the most memory that its processes took together (RSS: what they share is counted in
     each). Ends the benchmark when the result is not right."""
+    for path in workload.rglob("*.gz"):
+        path.read_bytes()
     process = subprocess.Popen(
         [sys.executable, "-m", module, name, str(workload)], stdout=subprocess.PIPE, cwd=HERE.parent, text=True
     )
