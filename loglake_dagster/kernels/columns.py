@@ -7,8 +7,7 @@ how long a day takes and never what is in it. Where the extension was not built 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,8 +32,7 @@ _MOST_MEMBERS, _MOST_LABELS, _MOST_JUDGED = 255, 48, 4
 Verdict = Callable[[Sequence[str]], str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What became of a text: how many records it has, how many of them each rule dropped, and (ordinal, start, end) of
     those that are left to the readers in Python."""
 
@@ -90,7 +88,7 @@ class ColumnBuilder:
             return None
         self.size += len(text)
         found, dropped, odd = told
-        return Taken(found, {self._rules[number - 1]: count for number, count in dropped.items()}, odd)
+        return Taken(found, {self._rules[n - 1]: count for n, count in dropped.items()} if dropped else {}, odd)
 
     def _ask(self, key: bytes) -> int:
         assert self._verdict is not None

@@ -38,6 +38,11 @@ class Inflated:
     members: int = 0
     damage: Damage | None = None
 
+    @property
+    def is_one_text(self) -> bool:
+        """Whether it is a single sound member, as nearly every object is."""
+        return self.members == 1 and len(self.texts) == 1 and self.damage is None
+
 
 def inflate(data: bytes, limit_bytes: int) -> Inflated:
     """Inflates an object, whatever its suffix says. ObjectError if it is empty, holds nothing readable, or would
