@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,8 +30,13 @@ from loglake_dagster.kernels.arrow import use_plain_memory
 # has left, so that a worker would in the course of some parts grow by all of it. What is beyond this goes back to the
 # system; if it went after each part, making its pages anew would take a twentieth of the time (adr/0018).
 MOST_KEPT = 475 << 20
-# A worker's share of Linux' choice of whom to end for memory: half of all there is, beside its own.
+# A worker's oom_score_adj: it counts as if it used half the machine's memory more, so that when memory runs out the
+# system ends it, and not the process that can say so.
 ENDED_FIRST = 500
+# In the place of an item's: the process was started.
+_STARTED = -1
+# Its place among the items, and what a function is given.
+_Item = tuple[int, tuple[Any, ...]]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -51,27 +57,30 @@ class Workers:
         died."""
         if self._executor is None:
             for place, item in enumerate(items):
-                yield place, function(*item)
+                yield place, _worked(function, *item)
             return
         waiting = deque(enumerate(items))
         done: queue.SimpleQueue[tuple[int, Future[R]]] = queue.SimpleQueue()
         try:
             # No process has more than the item it is at, so that all end with one item's time between them. One that
             # is still on its way takes its first when it has come.
+            def go_on(place: int, future: Future[Any]) -> None:
+                if _is_sound(future):
+                    self._give(function, waiting, go_on)
+                if place != _STARTED or not _is_sound(future):
+                    done.put((place, future))
+
             for one in self._started:
-                one.add_done_callback(lambda _started: self._give(function, waiting, done))
+                one.add_done_callback(partial(go_on, _STARTED))
             left = len(items)
             while left:
-                if done.empty() and waiting:
-                    with suppress(IndexError):  # another process has just taken the last
-                        place, item = waiting.popleft()
-                        result = _worked(function, *item)
-                        left -= 1
-                        yield place, result
-                    continue
-                place, future = done.get()
+                if (own := _next_of(waiting) if done.empty() else None) is not None:
+                    place, result = own[0], _worked(function, *own[1])
+                else:
+                    place, future = done.get()
+                    result = future.result()
                 left -= 1
-                yield place, future.result()
+                yield place, result
         except BrokenProcessPool as error:
             raise LogLakeError(
                 "a worker process was ended from outside, as systems do when memory runs out; run again with fewer "
@@ -83,28 +92,19 @@ class Workers:
     def _give(
         self,
         function: Callable[..., R],
-        waiting: deque[tuple[int, tuple[Any, ...]]],
-        done: queue.SimpleQueue[tuple[int, Future[R]]],
+        waiting: deque[_Item],
+        go_on: Callable[[int, Future[R]], None],
     ) -> None:
-        """Has a process do the next item that waits, and when it is done the next."""
+        """Has a process do the next item that waits, and tells `go_on` when it is done."""
         assert self._executor is not None
-        try:
-            place, item = waiting.popleft()
-        except IndexError:
+        if (item := _next_of(waiting)) is None:
             return
         try:
-            future = self._executor.submit(_worked, function, *item)
-        except RuntimeError as error:  # a process died, or the executor is shut down
+            future = self._executor.submit(_worked, function, *item[1])
+        except Exception as error:  # a process died, or another cannot be started: a callback's own would be lost
             future = Future()
             future.set_exception(error)
-            done.put((place, future))
-            return
-
-        def go_on(future: Future[R]) -> None:
-            done.put((place, future))
-            self._give(function, waiting, done)
-
-        future.add_done_callback(go_on)
+        future.add_done_callback(partial(go_on, item[0]))
 
     def ordered(self, function: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> list[R]:
         """The results in the order of the items."""
@@ -118,6 +118,20 @@ class Workers:
             return self.ordered(function, items)
         with ThreadPoolExecutor(self._threads) as pool:
             return list(pool.map(lambda item: function(*item), items))
+
+
+def _next_of(waiting: deque[_Item]) -> _Item | None:
+    """Takes the next item, if there is one: threads take from here side by side."""
+    try:
+        return waiting.popleft()
+    except IndexError:
+        return None
+
+
+def _is_sound(future: Future[Any]) -> bool:
+    """Whether there is a result. Where there is none the executor may be breaking, and must be asked for nothing: it
+    tells of that with its lock held."""
+    return not future.cancelled() and future.exception() is None
 
 
 def _worked(function: Callable[..., R], *item: Any) -> R:
@@ -140,10 +154,10 @@ def open_workers(count: int, threads: int = 1) -> Iterator[Workers]:
 
     A process takes half a second of a core to start: this one works meanwhile, and a small day is sooner done alone.
     """
+    use_plain_memory()
     if count <= 1:
         yield Workers(threads=threads)
         return
-    use_plain_memory()
     # spawn: the parent has threads (Dagster's, Arrow's, obstore's), and a forked copy of their locks can hang. A server
     # that forks workers is a tenth of a second faster, and has the path, environment and output of its first hour.
     context = multiprocessing.get_context("spawn")
@@ -184,7 +198,6 @@ def start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pa.set_cpu_count(1)
     use_plain_memory()
-    # When memory runs out, the system ends a worker rather than the process that can say so.
     with suppress(OSError):
         score = Path("/proc/self/oom_score_adj")
         score.write_text(str(max(int(score.read_text()), ENDED_FIRST)))

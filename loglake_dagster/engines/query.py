@@ -26,7 +26,8 @@ TABLES: tuple[Table, ...] = (*(source.table for source in SOURCES), sessions.TAB
 @contextmanager
 def open_tables(lake: Lake, reads: Reads | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB connection with a view for each readready table and for sessions; it can reach no file of its own.
-    `reads` counts what its questions read."""
+    `reads` counts what its questions read. The whole process's Arrow takes its memory from the C library from then on.
+    """
     use_plain_memory()
     # On threads of its own DuckDB lets go of our readers when it likes: while the interpreter ends, that aborts it.
     # Parts are read side by side all the same.

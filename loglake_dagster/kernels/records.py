@@ -115,17 +115,7 @@ class RecordsDecoder:
             account = ObjectAccount()
             accounts.append(account)
             try:
-                inflated = inflate(_sound(data), limit_bytes)
-                # Most objects are done here: the way through every framing takes longer than a small one's records.
-                left = take(inflated.texts[0], account) if take is not None and inflated.is_one_text else None
-                if left is not None and not left.texts:
-                    continue
-                if left is None:
-                    others = None if inflated.is_one_text else take
-                    batches = self._batches(inflated, split, sieve, others, account)
-                else:
-                    batches = self._cut(left)
-                for batch in batches:
+                for batch in self._left_of(inflate(_sound(data), limit_bytes), split, sieve, take, account):
                     if draft.records and draft.size + batch[-1] > BATCH_BYTES:
                         drafted.append(self._rows(draft, wanted, accounts))
                         draft = _Draft()
@@ -199,6 +189,18 @@ class RecordsDecoder:
             return Pieces([bytes(raws[place]) for place in kept], [first + place for place in kept])
 
         return sift
+
+    def _left_of(
+        self, inflated: Inflated, split: Splitter, sieve: Sieve | None, take: Take | None, account: ObjectAccount
+    ) -> Iterable[_Batch]:
+        """`_batches`, but nearly every object is done here: a small one's way through the framings takes longer than
+        its records. Of a single text, `_whole_texts` makes nothing else."""
+        if take is None or not inflated.is_one_text:
+            return self._batches(inflated, split, sieve, take, account)
+        left = take(inflated.texts[0], account)
+        if left is None:
+            return self._batches(inflated, split, sieve, None, account)
+        return self._cut(left) if left.texts else ()
 
     def _batches(
         self,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from loglake_dagster.engines.pool import MOST_KEPT, open_workers, resident_bytes
+from loglake_dagster.engines import pool
+from loglake_dagster.engines.pool import ENDED_FIRST, MOST_KEPT, open_workers, resident_bytes
 from loglake_dagster.engines.readready import materialize_readready
 from loglake_dagster.errors import LogLakeError, RecordError
 from loglake_dagster.sources.cloudtrail import SOURCE
@@ -68,16 +69,63 @@ def test_this_process_is_one_of_the_workers(tmp_path: Path) -> None:
 
 
 def test_what_waits_is_not_begun_after_an_error(tmp_path: Path) -> None:
+    """Also where the other process has the error, and this one is at work."""
     with open_workers(2) as workers:
         with pytest.raises(RecordError):
-            workers.ordered(refuse_first, [(tmp_path, n) for n in range(50)])
+            workers.ordered(refuse_elsewhere, [(tmp_path, n) for n in range(50)])
         assert workers.ordered(squared, [(3,)]) == [9]
-    assert len(list(tmp_path.iterdir())) <= 2
+    assert len(list(tmp_path.iterdir())) == 2
 
 
-def refuse_first(folder: Path, number: int) -> None:
+def step_outside(number: int) -> int:
+    return [0][number]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_no_error_of_an_item_is_taken_for_the_end_of_the_items(count: int) -> None:
+    with open_workers(count) as workers, pytest.raises(IndexError):
+        workers.ordered(step_outside, [(1,)] * 5)
+
+
+def fail_to_start() -> None:
+    raise OSError("no more processes")
+
+
+def slow(number: int) -> int:
+    time.sleep(0.2)
+    return number
+
+
+def test_a_worker_that_cannot_start_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "start_worker", fail_to_start)
+    with open_workers(2) as workers, pytest.raises(LogLakeError, match="a worker process was ended"):
+        workers.ordered(slow, [(n,) for n in range(100)])
+
+
+def test_items_may_be_left_undone(tmp_path: Path) -> None:
+    with open_workers(2) as workers:
+        place, _result = next(workers.unordered(process_of_one, [(tmp_path, n) for n in range(50)]))
+        assert place < 2
+        assert workers.ordered(squared, [(n,) for n in range(5)]) == [0, 1, 4, 9, 16]
+    assert len(list(tmp_path.iterdir())) <= 3
+
+
+def process_of_one(folder: Path, number: int) -> int:
     (folder / str(number)).touch()
-    refuse(number)
+    return os.getpid()
+
+
+def refuse_elsewhere(folder: Path, number: int) -> None:
+    """Refuses in a worker; the process that has the workers waits until one has begun, and for what it begins then."""
+    if multiprocessing.parent_process() is not None:
+        (folder / f"refused {number}").touch()
+        refuse(number)
+    (folder / "begun").touch()
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("refused *")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.5)
 
 
 @pytest.mark.parametrize("items", [2, 50])
@@ -90,25 +138,47 @@ def test_a_worker_that_was_ended_is_an_error_in_words(tmp_path: Path, items: int
     )
 
 
-def fragmented(count: int) -> int:
-    """Takes memory in small blocks, frees all but a few, and says what the process has then."""
+def fragmented(folder: Path, number: int, count: int) -> tuple[int, int]:
+    """Meets another process that does the same; takes memory in small blocks, frees all but a few. What process this
+    is, and what it has then."""
+    process_of(folder, number)
     blocks = [bytes(50_000) for _ in range(count)]
     KEPT.extend(blocks[::100])
     del blocks
-    return resident_bytes()
+    return os.getpid(), resident_bytes()
 
 
 KEPT: list[bytes] = []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc is asked for memory back")
-def test_a_worker_gives_back_what_it_left_free() -> None:
+def test_a_worker_gives_back_what_it_left_free(tmp_path: Path) -> None:
     """A block that stays at the end of a heap keeps all of it, until it is asked for."""
+    rounds = []
     with open_workers(2) as workers:
-        left = max(workers.ordered(fragmented, [(12_000,), (12_000,)]))
-        after = max(workers.ordered(fragmented, [(1,), (1,), (1,), (1,)]))
+        for name, count in (("many", 12_000), ("one", 1)):
+            (tmp_path / name).mkdir()
+            rounds.append(dict(workers.ordered(fragmented, [(tmp_path / name, n, count) for n in (0, 1)])))
+    KEPT.clear()
+    (worker,) = rounds[0].keys() - {os.getpid()}
+    left, after = (one[worker] for one in rounds)
     assert left > MOST_KEPT
     assert after < left // 2
+
+
+def score_of(folder: Path, number: int) -> tuple[int, int]:
+    """Meets another process that does the same; what process this is, and its oom_score_adj."""
+    process_of(folder, number)
+    return os.getpid(), int(Path("/proc/self/oom_score_adj").read_text())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux is told whom to end first")
+def test_when_memory_runs_out_a_worker_is_ended_first(tmp_path: Path) -> None:
+    before = int(Path("/proc/self/oom_score_adj").read_text())
+    with open_workers(2) as workers:
+        scores = dict(workers.ordered(score_of, [(tmp_path, 0), (tmp_path, 1)]))
+    assert scores.pop(os.getpid()) == before
+    assert list(scores.values()) == [max(before, ENDED_FIRST)]
 
 
 # -- scratch --------------------------------------------------------------------------------------------

@@ -60,10 +60,22 @@ def test_bounds_leave_out_what_lies_beside_them_though_rows_may_be_null():
     assert guarantee_of({"n": ("1", "2")}, SCHEMA, ["n", "name"]) is None
 
 
+@given(FILTERS)
+def test_a_filter_can_be_asked_of_its_columns_alone_and_of_none_less(wanted):
+    names = columns_of(wanted, SCHEMA)
+    rows = pa.table({"name": ["A", None], "id": ["A", "B"], "time": [None] * 2, "n": [1, 2]}, SCHEMA)
+    assert rows.select(names).filter(wanted).num_rows == rows.filter(wanted).num_rows
+    for name in names:
+        with pytest.raises(pa.ArrowInvalid):
+            rows.select([one for one in names if one != name]).filter(wanted)
+
+
 def test_the_columns_of_a_filter_are_those_it_cannot_do_without():
     assert columns_of((NAME == "a") | ~(pc.field("n") > 1), SCHEMA) == ["name", "n"]
     assert columns_of(None, SCHEMA) == []
     assert columns_of(pc.scalar(True), SCHEMA) == []
+    # Of a filter that cannot be bound every column may be looked at.
+    assert columns_of((NAME == "a") & (pc.field("gone") == 1), SCHEMA) == SCHEMA.names
     assert columns_of(NAME == "id of n", SCHEMA) == ["name"], "a name among the values is no column"
 
 
