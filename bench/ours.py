@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from bench.compare import Truth, event_differences, workload_lake
-from bench.peers import NEEDLE, events_of, expect, files_of, measure, pooled
+from bench.peers import NEEDLE, PASSES, events_of, expect, files_of, measure, pooled
 from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.planning import plan_readready
 from loglake_dagster.engines.pool import start_worker
@@ -65,7 +65,7 @@ def needle_decode(workload: pathlib.Path, truth: Truth) -> Measured:
     every file and count every event; the wanted ones become rows in memory. Nothing is written, compared or audited."""
     files = files_of(workload)
     batches = [files[first : first + DECODED_AT_ONCE] for first in range(0, len(files), DECODED_AT_ONCE)]
-    seconds, counts = pooled(_decode_needle, batches, chunk=1, start=start_worker)
+    seconds, counts = pooled(_decode_needle, batches, chunk=1, start=start_worker, passes=PASSES)
     expect("events found", events_of(truth), sum(found for found, _kept in counts))
     wanted = sum(count for name, count in truth["names"].items() if name.partition(":")[2] in NEEDLE)
     kept = sum(kept for _found, kept in counts)
