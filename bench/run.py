@@ -49,6 +49,14 @@ PLAN = (
     (SEED, "decode"), (TINY, "decode"), (TINY, "bound"), (TINY, "plan"),
     (SEED, "json"), (SEED, "duckdb needle"), (SEED, "duckdb day"), (SEED, "spark day"),
 )  # fmt: skip
+# What a user would have otherwise of what is measured.
+PEERS_OF = {
+    (SEED, "needle decode"): ("json", "duckdb needle"),
+    (SEED, "needle"): ("json", "duckdb needle"),
+    (SEED, "day"): ("json", "duckdb day", "spark day"),
+    (SEED, "day zstd"): ("json", "duckdb day", "spark day"),
+    (SEED, "query"): ("duckdb needle",),
+}
 # Minutes long: in the first round alone.
 ONCE = frozenset({(SEED, "spark day")})
 SAMPLE_S, LOOKED_FOR_CHILDREN = 0.2, 5
@@ -124,6 +132,11 @@ class Report:
         found = [round_[place][fact] for round_ in self.rounds if place in round_ and fact in round_[place]]
         return statistics.median(found) if found else None
 
+    def ratio(self, target: Target) -> float | None:
+        """The median of a ratio over the rounds that have it."""
+        found = [ratio for round_ in self.rounds if (ratio := target.ratio(round_)) is not None]
+        return statistics.median(found) if found else None
+
 
 def measure(module: str, name: str, workload: pathlib.Path) -> dict[str, Any]:
     """One measurement, with the most memory that its processes took together (RSS: what they share is counted in
@@ -179,26 +192,24 @@ class _Peak(threading.Thread):
 def tables(report: Report, workloads: Mapping[str, Mapping[str, Any]], sizes: Mapping[tuple[str, str], float]) -> str:
     """The report as Markdown."""
     lines = [
-        "| workload | what | seconds | events/s | of the bound | peak MB | bytes an event |",
-        "|---|---|---|---|---|---|---|",
+        "| workload | what | seconds | events/s | of the bound | times each peer | peak MB | bytes an event |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for place in PLAN:
         seconds = report.median(place, "seconds")
         if seconds is None:
             continue
         rate, peak, size = (report.median(place, fact) for fact in ("rate", "peak_bytes", "bytes"))
-        bound = Target("", place, (SEED, "bound"), 0)
-        ratios = [ratio for round_ in report.rounds if (ratio := bound.ratio(round_)) is not None]
-        share = f"{statistics.median(ratios):.3f}" if ratios and place[0] == SEED else ""
-        each = f"{size / workloads[place[0]]['events']:.1f}" if size else ""
-        told = [*place, f"{seconds:.2f}", f"{rate or 0:,.0f}", share, f"{(peak or 0) / 1e6:,.0f}", each]
+        share = report.ratio(Target("", place, (SEED, "bound"), 0)) if place[0] == SEED else None
+        peers = {peer: report.ratio(Target("", place, (SEED, peer), 0)) for peer in PEERS_OF.get(place, ())}
+        told = [
+            *place, f"{seconds:.2f}", f"{rate or 0:,.0f}", f"{share:.3f}" if share else "",
+            ", ".join(f"{peer} {ratio:,.3g}" for peer, ratio in peers.items() if ratio), f"{(peak or 0) / 1e6:,.0f}",
+            f"{size / workloads[place[0]]['events']:.1f}" if size else "",
+        ]  # fmt: skip
         lines.append(f"| {' | '.join(told)} |")
     lines += ["", "| ratio | wanted | measured | |", "|---|---|---|---|"]
-    for target in TARGETS:
-        ratios = [ratio for round_ in report.rounds if (ratio := target.ratio(round_)) is not None]
-        if not ratios:
-            continue
-        lines.append(target.row(statistics.median(ratios)))
+    lines += [target.row(ratio) for target in TARGETS if (ratio := report.ratio(target)) is not None]
     for (packing, columns), wanted in SIZES.items():
         target = Target(f"bytes an event, {packing}, {columns}", (SEED, ""), None, wanted, "", True)
         lines.append(target.row(sizes[packing, columns]))

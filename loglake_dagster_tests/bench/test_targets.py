@@ -1,7 +1,7 @@
 """What is wanted of the benchmark's figures, and how that is told."""
 
 from bench.growth import Point, table
-from bench.run import SEED, Target
+from bench.run import SEED, SIZES, Report, Target, tables
 
 
 def test_a_target_is_a_least_or_a_most():
@@ -32,3 +32,15 @@ def test_growth_is_judged_between_sizes_ten_times_apart():
     )
     assert "| 100 events: whole run : run of 1 % new objects | 20 | 11 | **not met** |" in told
     assert "| 500 events: whole run : run of 1 % new objects | 20 | 20 | met |" in told
+
+
+def test_each_measurement_stands_beside_its_bound_and_its_peers():
+    def told(rate: float, **more: float) -> dict[str, float]:
+        return {"seconds": 100 / rate, "rate": rate, "peak_bytes": 5e8, "peak_gb": 0.5, **more}
+
+    measured = {"bound": told(100), "day": told(10, bytes=640), "duckdb day": told(2), "json": told(12)}
+    report = Report([{(SEED, name): facts for name, facts in measured.items()}])
+    text = tables(report, {SEED: {"events": 10}}, dict.fromkeys(SIZES, 1.0))
+    assert "| seed | day | 10.00 | 10 | 0.100 | json 0.833, duckdb day 5 | 500 | 64.0 |" in text
+    assert "| day (zlib) : DuckDB to Parquet | 5 | 5 | met |" in text
+    assert "Spark" not in text
