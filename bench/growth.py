@@ -1,7 +1,7 @@
 """How time and memory grow with the day, and what a part of it costs: the measurements of a whole day, of five of its
 accounts and of one more hundredth of its files, on workloads of ascending size.
 
-    python -m bench.growth          four sizes, half an hour; bench/GROWTH.md, docs/scale.svg
+    python -m bench.growth          four sizes, twelve minutes once they are made; bench/GROWTH.md, docs/scale.svg
     python -m bench.growth --events 50000 100000 --no-write
 
 Files hold as many events as ever, so a workload of ten times the events has ten times the files. Each size is measured
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from bench.compare import read_truth
 from bench.peers import events_of
-from bench.run import Target, measure
+from bench.run import BY_BYTES, CHEAPER, Target, by_bytes, measure
 from bench.workload import WorkloadOptions, make_workload
 
 HERE = pathlib.Path(__file__).parent
@@ -31,8 +31,6 @@ PARTS = ("five accounts", "increment")
 SIZES = (250_000, 1_000_000, 2_500_000, 5_000_000)
 # What ten times the events may cost, and how much more memory; and what memory may come to.
 TEN_TIMES_COST, MEMORY_SHARE, MEMORY_BYTES = 11, 1.2, 2e9
-# What five accounts may cost beyond their share, and how much cheaper a hundredth of the files must be.
-BY_BYTES, CHEAPER = 1.2, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def measured(sizes: Sequence[int], rounds: int, folder: pathlib.Path) -> list[Po
             told = f"{whole['seconds']:.1f} s"
             if number == 0:
                 five, more = (measure("bench.ours", name, workloads[size][0]) for name in PARTS)
-                parts[size] = five["seconds"] / whole["seconds"] / five["share_of_bytes"], more["times_cheaper"]
+                parts[size] = by_bytes(five, whole), more["times_cheaper"]
                 told += f", five accounts {parts[size][0]:.2f}, 1 % new {parts[size][1]:.1f}"
             print(f"{time.strftime('%T')} {number + 1} {size}: {told}", flush=True)
     points = []

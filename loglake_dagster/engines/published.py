@@ -23,6 +23,7 @@ from pyarrow import acero
 
 from loglake_dagster.catalog import PublishedVersion
 from loglake_dagster.engines.lake import Lake
+from loglake_dagster.engines.pool import Workers
 from loglake_dagster.errors import StoreError
 from loglake_dagster.io.orc import PartFile
 from loglake_dagster.io.store import LocalStore, S3Store, Store
@@ -128,13 +129,10 @@ class PublishedTable(ds.FileSystemDataset):  # type: ignore[misc]
 
     def _parts_of(self, versions: Sequence[PublishedVersion]) -> Iterable[tuple[PublishedVersion, Sequence[Part]]]:
         unread = [version for version in versions if version.day not in self._manifests]
-        if len(unread) == 1:
-            self._manifests[unread[0].day] = self._folder(unread[0]).read_manifest().parts
-        elif unread:
-            with ThreadPoolExecutor(min(_MANIFESTS_AT_ONCE, len(unread))) as pool:
-                manifests = pool.map(lambda version: self._folder(version).read_manifest(), unread)
-                for version, manifest in zip(unread, manifests, strict=True):
-                    self._manifests[version.day] = manifest.parts
+        folders = [(self._folder(version),) for version in unread]
+        manifests = Workers(threads=_MANIFESTS_AT_ONCE).side_by_side(VersionFolder.read_manifest, folders)
+        for version, manifest in zip(unread, manifests, strict=True):
+            self._manifests[version.day] = manifest.parts
         return ((version, self._manifests[version.day]) for version in versions)
 
     def _stripes(

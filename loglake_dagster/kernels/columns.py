@@ -88,7 +88,7 @@ class ColumnBuilder:
             return None
         self.size += len(text)
         found, dropped, odd = told
-        return Taken(found, {self._rules[n - 1]: count for n, count in dropped.items()} if dropped else {}, odd)
+        return Taken(found, {self._rules[number - 1]: count for number, count in dropped.items()}, odd)
 
     def _ask(self, key: bytes) -> int:
         assert self._verdict is not None

@@ -45,17 +45,16 @@ def columns_of(wanted: ds.Expression | None, schema: pa.Schema) -> list[str]:
         return []
     # Every name in the filter is in its text, beside others by chance: few are then tried one by one.
     text = str(wanted)
-    named = [name for name in schema.names if name in text]
-    fields = {name: schema.field(name) for name in named}
+    fields = [field for field in schema if field.name in text]
     if not _is_bound(wanted, fields):
-        named, fields = schema.names, {field.name: field for field in schema}
-    return [name for name in named if not _is_bound(wanted, {n: field for n, field in fields.items() if n != name})]
+        fields = list(schema)
+    return [one.name for one in fields if not _is_bound(wanted, [field for field in fields if field is not one])]
 
 
-def _is_bound(wanted: ds.Expression, fields: Mapping[str, pa.Field]) -> bool:
+def _is_bound(wanted: ds.Expression, fields: Sequence[pa.Field]) -> bool:
     """Whether a filter looks at no other columns than these."""
     try:
-        places_of([], pa.schema(list(fields.values())), wanted)
+        places_of([], pa.schema(fields), wanted)
     except pa.ArrowInvalid:
         return False
     return True

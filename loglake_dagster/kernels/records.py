@@ -47,8 +47,8 @@ Sieve = Callable[[bytes, ObjectAccount], Pieces]
 Take = Callable[[bytes, ObjectAccount], Pieces | None]
 # A record's own bytes, by its place in a batch.
 RawOf = Callable[[int], bytes]
-_NOTHING_LEFT = Pieces((), ())
 _Batch = tuple[list[Any], RawOf, Sequence[int], int]
+_NOTHING_LEFT = Pieces((), ())
 
 
 @dataclass(slots=True)

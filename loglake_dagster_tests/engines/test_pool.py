@@ -5,12 +5,13 @@ import multiprocessing
 import os
 import sys
 import time
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from loglake_dagster.engines import pool
-from loglake_dagster.engines.pool import ENDED_FIRST, MOST_KEPT, open_workers, resident_bytes
+from loglake_dagster.engines.pool import ENDED_FIRST, MOST_KEPT, Workers, open_workers, resident_bytes
 from loglake_dagster.engines.readready import materialize_readready
 from loglake_dagster.errors import LogLakeError, RecordError
 from loglake_dagster.sources.cloudtrail import SOURCE
@@ -44,12 +45,12 @@ def end(begun: Path) -> None:
     if multiprocessing.parent_process() is not None:
         begun.touch()
         os._exit(9)
-    wait_for(begun)
+    wait_for(begun.parent, begun.name)
 
 
-def wait_for(file: Path) -> None:
+def wait_for(folder: Path, pattern: str) -> None:
     deadline = time.monotonic() + 60
-    while not file.exists():
+    while not list(folder.glob(pattern)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -57,7 +58,7 @@ def wait_for(file: Path) -> None:
 def process_of(folder: Path, number: int) -> int:
     """Meets another process that does the same."""
     (folder / str(number)).touch()
-    wait_for(folder / str(1 - number))
+    wait_for(folder, str(1 - number))
     return os.getpid()
 
 
@@ -102,6 +103,20 @@ def test_a_worker_that_cannot_start_is_an_error_in_words(monkeypatch: pytest.Mon
         workers.ordered(slow, [(n,) for n in range(100)])
 
 
+class FullMachine(ProcessPoolExecutor):
+    """Cannot start a process when it is given an item."""
+
+    def submit(self, *_given: object) -> Future[object]:
+        raise OSError("no more processes")
+
+
+def test_an_item_that_cannot_be_given_to_a_worker_is_an_error_and_not_lost() -> None:
+    started: Future[int] = Future()
+    started.set_result(0)
+    with FullMachine(1) as executor, pytest.raises(OSError, match="no more processes"):
+        Workers(executor, [started]).ordered(squared, [(n,) for n in range(5)])
+
+
 def test_items_may_be_left_undone(tmp_path: Path) -> None:
     with open_workers(2) as workers:
         place, _result = next(workers.unordered(process_of_one, [(tmp_path, n) for n in range(50)]))
@@ -121,10 +136,7 @@ def refuse_elsewhere(folder: Path, number: int) -> None:
         (folder / f"refused {number}").touch()
         refuse(number)
     (folder / "begun").touch()
-    deadline = time.monotonic() + 60
-    while not list(folder.glob("refused *")):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(folder, "refused *")
     time.sleep(0.5)
 
 
