@@ -1,9 +1,9 @@
 /* JSON records to Arrow buffers.
 
-   What is taken here is strict JSON (RFC 8259) of exactly the declared shape: every member known and given once, every
-   leaf of its kind. Such a record becomes a row of the columns; of any other sound record only its place is told, and
-   of a text that is not sound nothing is: those are for the readers in Python, which take anything. So this file has no
-   say in what a log means, and nothing that it does not understand can be lost in it.
+   What is taken here is strict JSON (RFC 8259) of the declared shape: every member given once, every leaf of its kind,
+   a member that no column is of named like none. Such a record becomes a row of the columns; of any other sound record
+   only its place is told, and of a text that is not sound nothing is: those are for the readers in Python, which take
+   anything. So this file has no say in what a log means, and nothing that it does not understand can be lost in it.
 
    The tests hold every row against what the readers in Python make of the same text. */
 
@@ -65,17 +65,17 @@ static long judge(Reader *reader, PyObject *verdicts, PyObject *ask)
 static int add_row(Reader *reader, const byte *start, const byte *end, int32_t place, int64_t ordinal)
 {
     Kept *kept = &reader->builder->kept;
-    size_t count = (size_t)reader->value_count;
-    Row row = {kept->said.size / sizeof(Said), (uint32_t)count, (uint32_t)(kept->texts.size / sizeof(Text)),
+    size_t count = (size_t)reader->value_count, all = count + (reader->extra.count > 0);
+    Row row = {kept->said.size / sizeof(Said), (uint32_t)all, (uint32_t)(kept->texts.size / sizeof(Text)),
                (uint32_t)(start - reader->text), (uint32_t)(end - start)};
-    if (!grow(&kept->said, count * sizeof(Said)))
+    if (!grow(&kept->said, all * sizeof(Said)))
         return 0;
     Said *said = (Said *)(kept->said.data + kept->said.size);
     for (size_t i = 0; i < count; i++) {
         const Value *value = &reader->values[i];
         Total *total = &kept->totals[value->column];
         said[i].column = (uint16_t)value->column;
-        said[i].is_escaped = (uint16_t)(value->is_escaped != 0);
+        said[i].form = value->is_escaped ? WITH_ESCAPES : AS_IT_STANDS;
         total->values++;
         if (value->start == NULL) {
             said[i].number = value->size;
@@ -85,15 +85,24 @@ static int add_row(Reader *reader, const byte *start, const byte *end, int32_t p
             total->size += value->size;
         }
     }
-    kept->said.size += count * sizeof(Said);
+    if (all > count) {
+        uint32_t first = (uint32_t)reader->extra.start, size = (uint32_t)(kept->extra.size - reader->extra.start);
+        Total *total = &kept->totals[reader->builder->extra_column];
+        said[count] = (Said){
+            .text = {first, size}, .column = (uint16_t)reader->builder->extra_column, .form = PUT_TOGETHER};
+        total->values++;
+        total->size += size;
+    }
+    kept->said.size += all * sizeof(Said);
     return append(&kept->rows, &row, sizeof row) && append(&kept->places, &place, sizeof place) &&
            append(&kept->ordinals, &ordinal, sizeof ordinal) &&
            append(&kept->labels, &reader->labels, sizeof reader->labels);
 }
 
-/* Takes back the rows from `rows` on; `totals` are those of the rows before. */
-static void take_back(Kept *kept, int64_t rows, const Total *totals, int column_count)
+/* Takes back the rows from `rows` on; `totals` and `extra_size` are those of the rows before. */
+static void take_back(Kept *kept, int64_t rows, const Total *totals, int column_count, size_t extra_size)
 {
+    kept->extra.size = extra_size;
     if (rows < rows_of(kept))
         kept->said.size = ((Row *)kept->rows.data)[rows].first * sizeof(Said);
     kept->rows.size = (size_t)rows * sizeof(Row);
@@ -120,6 +129,7 @@ static const byte *add_record(Reader *reader, const byte *p, int32_t place, int6
     memset(reader->seen, 0, sizeof reader->seen);
     for (int i = 0; i < MOST_JUDGED; i++)
         reader->judged[i] = -1;
+    begin_extra(&reader->extra, &reader->builder->kept.extra);
     reader->is_odd = *p != '{';
     int flags = 0;
     p = reader->is_odd ? skip_value(p, reader->end, DEEPEST, &flags) : read_object(reader, self->root, p, DEEPEST);
@@ -132,6 +142,7 @@ static const byte *add_record(Reader *reader, const byte *p, int32_t place, int6
         if (rule == FAILED)
             return NULL;
         if (rule > 0) {
+            drop_extra(&reader->extra);
             told->dropped[rule]++;
             *is_error = 0;
             return p;
@@ -142,11 +153,12 @@ static const byte *add_record(Reader *reader, const byte *p, int32_t place, int6
     for (int i = 0; i < reader->value_count && !has_time; i++)
         has_time = reader->values[i].column == self->time_column;
     if (!reader->is_odd && has_time) {
-        if (!add_row(reader, start, p, place, ordinal)) {
+        if (!close_extra(&reader->extra) || !add_row(reader, start, p, place, ordinal)) {
             PyErr_NoMemory();
             return NULL;
         }
     } else {
+        drop_extra(&reader->extra);
         PyObject *one = Py_BuildValue("(Lnn)", (long long)ordinal, (Py_ssize_t)(start - reader->text),
                                       (Py_ssize_t)(p - reader->text));
         if (one == NULL || PyList_Append(told->odd, one) < 0) {
@@ -241,6 +253,7 @@ static PyObject *builder_add(Builder *self, PyObject *args)
     }
     memcpy(totals, kept->totals, sizeof(Total) * (size_t)self->column_count);
     int64_t rows = rows_of(kept);
+    size_t extra_size = kept->extra.size;
     reader->text = (const byte *)data;
     reader->end = (const byte *)data + size;
     reader->builder = self;
@@ -249,7 +262,7 @@ static PyObject *builder_add(Builder *self, PyObject *args)
     if (taken > 0 && !keep_text(kept, rows, text, &(Text){reader->text, reader->end}, self->kinds))
         taken = -1;
     if (taken <= 0) {
-        take_back(kept, rows, totals, self->column_count);
+        take_back(kept, rows, totals, self->column_count, extra_size);
         if (taken == 0)
             result = Py_NewRef(Py_None);
         goto done;
@@ -322,8 +335,9 @@ static PyMethodDef builder_methods[] = {
 };
 
 static PyType_Slot builder_slots[] = {
-    {Py_tp_doc, "Builder(columns, time_column, members)\n\nColumns under construction. `members` are those of a record:"
-                " (name, kind, column, label, judged, members of a node), with -1 where there is none."},
+    {Py_tp_doc, "Builder(columns, time_column, extra_column, members)\n\nColumns under construction. `members` are those of"
+                " a record: (name, kind, column, label, number of its null, judged, members of a node), with -1 where"
+                " there is none. Of undeclared ones is made the extra column."},
     {Py_tp_new, builder_new},
     {Py_tp_dealloc, builder_free},
     {Py_tp_methods, builder_methods},

@@ -5,7 +5,9 @@ from typing import Any
 Memory = bytes
 
 class Builder:
-    def __init__(self, columns: int, time_column: int, members: list[tuple[Any, ...]], /) -> None: ...
+    def __init__(
+        self, columns: int, time_column: int, extra_column: int, members: list[tuple[Any, ...]], /
+    ) -> None: ...
     def add(
         self,
         text: bytes,

@@ -1,7 +1,8 @@
 """Columns made from a record's text by compiled code (_columns.c): the quick way of what flatten.py says.
 
-It takes records of exactly the declared shape and leaves every other one to the readers in Python, so that it changes
-how long a day takes and never what is in it. Where the extension was not built there is no quick way.
+It takes records of the declared shape, with what is undeclared beside, and leaves every other one to the readers in
+Python, so that it changes how long a day takes and never what is in it. Where the extension was not built there is no
+quick way.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ except ImportError:  # no compiler where it was installed: the readers in Python
 _KINDS: dict[Kind, str] = {
     "string": "text", "json": "json", "boolean": "flag", "timestamp": "time", "bigint": "number",
 }  # fmt: skip
+_EXTRA_COLUMN = Column(EXTRA, "json", "What is undeclared.")
 _MOST_MEMBERS, _MOST_LABELS, _MOST_JUDGED = 255, 48, 4
 
 # Of a record's judged texts: the name of the rule that drops it, None if it is kept.
@@ -53,16 +55,16 @@ class ColumnBuilder:
     def __init__(
         self, flattener: Flattener, member: str, time_field: str, judged: Sequence[str], verdict: Verdict | None
     ) -> None:
-        self._columns = flattener.columns
+        self._columns = (*flattener.columns, _EXTRA_COLUMN)
         self._places = {column.name: place for place, column in enumerate(self._columns)}
         self._labels: list[str] = []
         self._nulls: list[str] = []
         self._member = member
         self._verdicts: dict[bytes, int] | None = None if verdict is None else {}
         self._verdict, self._rules = verdict, list[str]()
-        members = self._members(flattener.root, judged)
+        members = [*self._members(flattener.root, judged), *_others(flattener)]
         time_column = next(n for n, column in enumerate(self._columns) if column.field == time_field)
-        self._builder = _columns.Builder(len(self._columns), time_column, members)
+        self._builder = _columns.Builder(len(self._columns), time_column, len(self._columns) - 1, members)
         self.size = 0
 
     def _members(self, node: Node, judged: Sequence[str] = ()) -> list[tuple[Any, ...]]:
@@ -133,7 +135,7 @@ class BuiltRows:
     @property
     def column_names(self) -> list[str]:
         made = self._derived.made if self._derived else ()
-        return sorted({*(column.name for column in self._columns), *self._ids, EXTRA, EMPTY_FIELDS, *made})
+        return sorted({*(column.name for column in self._columns), *self._ids, EMPTY_FIELDS, *made})
 
     def table(self, names: Sequence[str] | None = None, places: Places | None = None) -> pa.Table:
         names = self.column_names if names is None else list(names)
@@ -155,8 +157,6 @@ class BuiltRows:
         arrays = {column.name: _array(column, count, one) for column, one in zip(columns, told, strict=True)}
         for name in names & self._ids.keys():
             arrays[name] = pa.array(self._ids[name] if order is None else self._ids[name][order])
-        if EXTRA in names:
-            arrays[EXTRA] = pa.nulls(count, pa.string())
         if EMPTY_FIELDS in names:
             arrays[EMPTY_FIELDS] = self._label_texts(self._labels if order is None else self._labels[order])
         return arrays
@@ -176,11 +176,17 @@ def _numbered(texts: list[str], text: str) -> int:
     return len(texts) - 1
 
 
+def _others(flattener: Flattener) -> Iterator[tuple[Any, ...]]:
+    """Members that may stand in for declared ones: a record that has one is for the readers in Python."""
+    for name in sorted({path.partition(".")[0] for path in flattener.stand_ins.values()}):
+        yield name, "other", -1, -1, -1, -1, None
+
+
 def can_build(flattener: Flattener, judged: Sequence[str]) -> bool:
     """Whether the compiled code is there and can hold this shape."""
     nodes = sum(1 for _node in _nodes_of(flattener.root))
     labels = nodes + sum(column.kind == "json" for column in flattener.columns)
-    is_small = len(flattener.columns) + nodes <= _MOST_MEMBERS and labels <= _MOST_LABELS
+    is_small = len(flattener.columns) + nodes + len(flattener.stand_ins) <= _MOST_MEMBERS and labels <= _MOST_LABELS
     return is_built() and is_small and len(judged) <= _MOST_JUDGED and "int" not in {c.kind for c in flattener.columns}
 
 

@@ -74,7 +74,7 @@ class Flattener:
 
     def __init__(self, columns: Iterable[Column], stand_ins: Mapping[str, str] | None = None) -> None:
         self.columns = tuple(column for column in columns if column.field is not None)
-        self._stand_ins = dict(stand_ins or {})
+        self.stand_ins = dict(stand_ins or {})
         self.root = Node("")
         for column in self.columns:
             node, path = self.root, str(column.field).split(".")
@@ -96,7 +96,7 @@ class Flattener:
         members = _members(record, "$")
         flat = self._odd_object(self.root, members, oddity)
         given = {name.lower() for name in members}
-        for name, path in self._stand_ins.items():
+        for name, path in self.stand_ins.items():
             text = _member_at(members, path) if name.lower() not in given else None
             # What is odd about the other field is no matter: it stays in `extra`, verbatim.
             value = _odd_leaf(self.root.leaves[name], path, bytes(text), Oddity()) if text else None

@@ -21,7 +21,7 @@ from loglake_dagster.lake.controls import Controls, Rule
 from loglake_dagster.lake.source import Wanted
 from loglake_dagster.sources import cloudtrail
 from loglake_dagster_tests.kernels.both_ways import python_only, same_both_ways
-from loglake_dagster_tests.kernels.shapes import COLUMNS, NUMBERS, RECORDS, text_of
+from loglake_dagster_tests.kernels.shapes import ANY_JSON, COLUMNS, NUMBERS, RECORDS, text_of
 from loglake_dagster_tests.made import LIMIT
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -204,6 +204,97 @@ def test_bytes_beyond_ascii_are_the_same(data):
         decoded(log(row(eventName="?").encode().replace(b"?", room + data + room)))
 
 
+def taken(*records):
+    """`extra` and `emptyfields` of records that the compiled code takes, all of them."""
+    builder = ColumnBuilder(FLATTENER, "Records", "eventTime", (), None)
+    assert builder.add(log(*records), 0, 0).odd == []
+    decoded(log(*records))
+    table = builder.finish().table(["extra", "emptyfields"])
+    return [*zip(*(table[name].to_pylist() for name in table.column_names), strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("members", "extra", "empties"),
+    [
+        ('"new" : [ 1, "\\u00e9" ] ', '{"new":[ 1, "\\u00e9" ]}', None),
+        ('"new":null,"neu":1e400', '{"new":null,"neu":1e400}', None),
+        ('"":"","a.b":{"c":{}}', '{"":"","a.b":{"c":{}}}', None),
+        ('"who":{"x":1}', '{"who":{"x":1}}', "who={}"),
+        ('"who":{"x":1,"arn":"a","y":2},"z":3', '{"who":{"x":1,"y":2},"z":3}', None),
+        ('"who":{"session":{"issuer":{"x":1},"y":2},"z":3}', '{"who":{"session":{"issuer":{"x":1},"y":2},"z":3}}',
+         "who.session.issuer={}"),
+        ('"x":1,"who":{"session":{"x":1}},"y":2', '{"x":1,"who":{"session":{"x":1}},"y":2}', "who.session={}"),
+        ('"id":1,"who":{"eventName":2,"session":{"who":3}}', '{"id":1,"who":{"eventName":2,"session":{"who":3}}}',
+         "who.session={}"),
+        ('"who":null,"arn":null,"count":null', '{"arn":null}', "who=null,count=null"),
+        ('"count ":1,"coun":2,"Count2":3', '{"count ":1,"coun":2,"Count2":3}', None),
+        (",".join(f'"x{n}":{n}' for n in range(16)), "{" + ",".join(f'"x{n}":{n}' for n in range(16)) + "}", None),
+    ],
+)  # fmt: skip
+def test_undeclared_members_are_kept_as_they_came(members, extra, empties):
+    plain = row(eventName="a")
+    assert taken(plain, f"{{{members},{TIME}}}", plain) == [(None, None), (extra, empties), (None, None)]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        '"Count":1', '"COUNT":1,"count":2', '"who":{"ARN":"a"}',
+        '"who":{"x":1,"x":2}', '"x":1,"x":2', '"x":1,"\\u0078":2',
+        '"n\u00e9w":1', '"\u212aount":1', '"x":"\\ud800"', '"who":{"x":1},"who":{"y":2}', '"x":1,"count":"7"',
+        '"count":"7","x":1', '"x":1,"readOnly":null,"count":null,"eventName":null', '"who":{"x":1,"arn":{"y":2}}',
+        ",".join(f'"x{n}":{n}' for n in range(17)),
+    ],
+)  # fmt: skip
+def test_undeclared_members_that_may_be_read_in_two_ways_are_left_to_the_readers(members):
+    builder = ColumnBuilder(FLATTENER, "Records", "eventTime", (), None)
+    text = log(row(new=1), f"{{{TIME},{members}}}", row(new=2))
+    assert [ordinal for ordinal, _start, _end in builder.add(text, 0, 0).odd] == [1]
+    assert builder.finish().table()["extra"].to_pylist() == ['{"new":1}', '{"new":2}']
+    for wanted in (OPEN, JUDGED):
+        decoded(text, log(f"{{{members},{TIME}}}"), wanted=wanted)
+
+
+SPELLINGS = st.sampled_from(
+    [
+        "new",
+        "New",
+        "x",
+        "count",
+        "Count",
+        "arn",
+        "id",
+        "issuer",
+        "session",
+        "who",
+        "",
+        "n\u00e9w",
+        "\u212a",
+        'a"b',
+        "a\\b",
+    ]
+)
+UNDECLARED = st.dictionaries(SPELLINGS, ANY_JSON, max_size=4)
+
+
+@given(st.lists(st.tuples(SOUND, UNDECLARED, UNDECLARED, UNDECLARED), min_size=1, max_size=4), st.booleans(), WANTEDS)
+def test_undeclared_members_are_the_same_at_every_depth(records, is_ascii, wanted):
+    made = [
+        {**above, **sound, "who": {**beside, **sound.get("who", {}), "session": {**deeper, "issuer": dict(beside)}}}
+        for sound, above, beside, deeper in records
+    ]
+    text = json.dumps({"Records": made}, ensure_ascii=is_ascii).encode()
+    decoded(text, text, wanted=wanted)
+
+
+def test_what_may_stand_in_for_a_declared_field_is_for_the_readers():
+    flattener = Flattener(COLUMNS, {"eventName": "kind.name"})
+    decoder = RecordsDecoder(flattener, Envelope("Records"), "eventTime", drops, judged=("eventName",))
+    texts = [log(row(kind={"name": "k"}), row(eventName="a", kind=1), row(Kind={"name": "k"}), row(new=1))] * 2
+    result = same_both_ways(lambda: decoder.decode(texts, OPEN, LIMIT))
+    assert sorted(map(str, result.rows["name"].to_pylist())) == ["None"] * 4 + ["a"] * 2 + ["k"] * 2
+
+
 @pytest.mark.parametrize("byte", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", "\u00fc".encode()])
 def test_what_is_not_utf_8_is_left_wherever_it_stands(byte):
     for text in (row(eventName="?"), row(who={"arn": "a?"}), row(requestParameters={"?": 1}), row(**{"ne?w": 1}), "?"):
@@ -217,7 +308,7 @@ def test_what_a_rule_drops_is_counted_under_its_name():
 
 def test_sound_records_are_taken_by_the_compiled_code_and_others_left():
     builder = ColumnBuilder(FLATTENER, "Records", "eventTime", (), None)
-    told = builder.add(log(row(eventName="a"), row(new=1), row(who={}), "7"), 0, 10)
+    told = builder.add(log(row(eventName="a"), row(COUNT=1), row(who={}), "7"), 0, 10)
     assert (told.found, [ordinal for ordinal, _start, _end in told.odd]) == (4, [11, 13])
     assert builder.add(b'{"Records":[', 1, 14) is None
     assert builder.add(log(row(eventName="b")) + b"}", 1, 14) is None
@@ -264,10 +355,10 @@ def test_some_columns_of_some_rows_in_any_order_are_those_of_the_whole_table(obj
 
 @pytest.mark.parametrize(
     ("wanted", "order"),
-    [([0], [0, 0]), ([0], [2]), ([0], [-1]), ([0], [0, 1, 0]), ([2], [0]), ([-1], [0]), ([0, 0], [0]), (0, [0])],
+    [([0], [0, 0]), ([0], [2]), ([0], [-1]), ([0], [0, 1, 0]), ([3], [0]), ([-1], [0]), ([0, 0], [0]), (0, [0])],
 )
 def test_rows_and_columns_that_are_not_there_or_twice_are_refused(wanted, order):
-    builder = columns._columns.Builder(2, 0, [member("eventTime", "time"), member("eventName", "text", 1)])
+    builder = columns._columns.Builder(3, 0, 2, [member("eventTime", "time"), member("eventName", "text", 1)])
     assert builder.add(log(row(eventName="a"), row(eventName="b")), "Records", 0, 0, 10, None, None)[0] == 2
     rows = builder.finish()[0]
     with pytest.raises(ValueError, match=r"there|twice|expected"):
@@ -277,7 +368,7 @@ def test_rows_and_columns_that_are_not_there_or_twice_are_refused(wanted, order)
 
 def test_many_odd_records_make_an_object_the_readers_own(monkeypatch):
     monkeypatch.setattr(columns, "MAX_REJECTS", 3)
-    texts = [row(new=n) for n in range(5)]
+    texts = [row(COUNT=n) for n in range(5)]
     builder = ColumnBuilder(FLATTENER, "Records", "eventTime", (), None)
     assert builder.add(log(*texts[:3]), 0, 0).found == 3
     assert builder.add(log(*texts), 0, 0) is None
@@ -285,7 +376,7 @@ def test_many_odd_records_make_an_object_the_readers_own(monkeypatch):
 
 
 def test_columns_of_texts_are_cut_before_they_are_too_large(monkeypatch):
-    objects = [log(*[row(eventName=letter * 1000)] * 3, row(new=1)) for letter in "abcde"]
+    objects = [log(*[row(eventName=letter * 1000)] * 3, row(COUNT=1), row(new=[letter])) for letter in "abcde"]
     whole = decoded(*objects)
     monkeypatch.setattr(records_module, "COMPILED_BYTES", 9_000)
     cut = decoded(*objects, b'{"Records":[' + b" " * 9_000 + b"]}")
@@ -351,9 +442,10 @@ def member(name="a", kind="text", column=0, label=-1, judged=-1, inside=None):
 @pytest.mark.parametrize(
     "shape",
     [
-        (0, 0, []), (300, 0, []), (1, 0, None), (1, 0, [member(kind="none")]), (1, 0, [member("")]),
-        (1, 0, [member(column=1)]), (1, 0, [member(kind="json")]), (1, 0, [member(judged=9)]),
-        (1, 0, [member(kind="node", column=-1)]), (1, 0, [member(kind="json", label=64)]),
+        (0, 0, 0, []), (300, 0, 0, []), (1, 0, 0, None), (1, 0, 0, [member(kind="none")]), (1, 0, 0, [member("")]),
+        (1, 0, 0, [member(column=1)]), (1, 0, 0, [member(kind="json")]), (1, 0, 0, [member(judged=9)]),
+        (1, 0, 0, [member(kind="node", column=-1)]), (1, 0, 0, [member(kind="json", label=64)]), (1, 0, 1, []),
+        (1, 0, -1, []),
     ],
 )  # fmt: skip
 def test_a_shape_that_columns_cannot_have_is_refused(shape):
@@ -363,6 +455,6 @@ def test_a_shape_that_columns_cannot_have_is_refused(shape):
 
 @pytest.mark.parametrize(("verdict", "error"), [(99, ValueError), (-1, ValueError), ("no", TypeError)])
 def test_a_verdict_that_is_none_is_the_callers_error(verdict, error):
-    builder = columns._columns.Builder(2, 0, [member("eventTime", "time"), member("eventName", "text", 1, -1, 0)])
+    builder = columns._columns.Builder(3, 0, 2, [member("eventTime", "time"), member("eventName", "text", 1, -1, 0)])
     with pytest.raises(error):
         builder.add(log(row(eventName="a")), "Records", 0, 0, 10, {}, lambda key: verdict)

@@ -19,16 +19,16 @@ typedef struct {
     PyObject *memory_type, *rows_type;
     Node *root;
     int column_count, member_count, judged_count;
-    int time_column;
+    int time_column, extra_column;
     Kind *kinds; /* of the columns */
     Kept kept;
     int64_t text_bytes;
     Remembered remembered[REMEMBERED];
 } Builder;
 
-static const char *const KINDS[] = {"text", "json", "flag", "time", "number", "node"};
+static const char *const KINDS[] = {"text", "json", "flag", "time", "number", "node", "other"};
 
-static Node *read_shape(Builder *self, PyObject *members, int label);
+static Node *read_shape(Builder *self, PyObject *members, int label, const Node *parent, const Member *as);
 
 /* A member from (name, kind, column, label, number of its null, judged, members of a node). */
 static int read_shape_member(Builder *self, Node *node, int place, PyObject *told)
@@ -42,12 +42,12 @@ static int read_shape_member(Builder *self, Node *node, int place, PyObject *tol
     Member *member = &node->members[place];
     member->next = -1;
     member->kind = -1;
-    for (int i = TEXT; i <= NODE; i++)
+    for (int i = TEXT; i <= OTHER; i++)
         if (strcmp(kind, KINDS[i]) == 0)
             member->kind = i;
-    int is_node = (int)member->kind == NODE;
+    int is_node = (int)member->kind == NODE, is_leaf = !is_node && (int)member->kind != OTHER;
     if ((int)member->kind < 0 || size == 0 || self->member_count >= MOST_MEMBERS || label >= MOST_LABELS || null >= MOST_NULLS ||
-        judged >= MOST_JUDGED || (!is_node && (column < 0 || column >= self->column_count)) ||
+        judged >= MOST_JUDGED || (is_leaf && (column < 0 || column >= self->column_count)) ||
         (member->kind == JSON && label < 0)) {
         PyErr_Format(PyExc_ValueError, "member %s: not a shape that columns can be made of", name);
         return 0;
@@ -74,15 +74,15 @@ static int read_shape_member(Builder *self, Node *node, int place, PyObject *tol
     while (node->slots[slot] >= 0)
         slot = (slot + 1) & (SLOTS - 1);
     node->slots[slot] = (int16_t)place;
-    if (!is_node) {
+    if (is_leaf)
         self->kinds[column] = member->kind;
+    if (!is_node)
         return 1;
-    }
-    member->node = read_shape(self, inside, label);
+    member->node = read_shape(self, inside, label, node, member);
     return member->node != NULL;
 }
 
-static Node *read_shape(Builder *self, PyObject *members, int label)
+static Node *read_shape(Builder *self, PyObject *members, int label, const Node *parent, const Member *as)
 {
     Py_ssize_t count = PyList_Check(members) ? PyList_Size(members) : -1;
     if (count < 0 || count > MOST_MEMBERS) {
@@ -97,6 +97,8 @@ static Node *read_shape(Builder *self, PyObject *members, int label)
     }
     node->first = -1;
     node->label = label;
+    node->parent = parent;
+    node->as = as;
     memset(node->slots, 0xFF, sizeof node->slots);
     for (int i = 0; i < count; i++) {
         node->count = i + 1;
@@ -121,12 +123,12 @@ static void builder_free(Builder *self)
 static PyObject *builder_new(PyTypeObject *type, PyObject *args, PyObject *names)
 {
     (void)names;
-    int columns, time_column;
+    int columns, time_column, extra_column;
     PyObject *members;
-    if (!PyArg_ParseTuple(args, "iiO", &columns, &time_column, &members))
+    if (!PyArg_ParseTuple(args, "iiiO", &columns, &time_column, &extra_column, &members))
         return NULL;
-    if (columns < 1 || columns > MOST_MEMBERS) {
-        PyErr_SetString(PyExc_ValueError, "columns: expected 1 to 256");
+    if (columns < 1 || columns > MOST_MEMBERS || extra_column < 0 || extra_column >= columns) {
+        PyErr_SetString(PyExc_ValueError, "columns: expected 1 to 256, of which one is for what is undeclared");
         return NULL;
     }
     allocfunc make = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
@@ -138,11 +140,14 @@ static PyObject *builder_new(PyTypeObject *type, PyObject *args, PyObject *names
     self->rows_type = Py_NewRef(state->rows_type);
     self->column_count = columns;
     self->time_column = time_column;
+    self->extra_column = extra_column;
     self->kinds = calloc((size_t)columns, sizeof *self->kinds);
     if (self->kinds == NULL)
         PyErr_NoMemory();
     else if (begin(&self->kept, columns))
-        self->root = read_shape(self, members, -1);
+        self->root = read_shape(self, members, -1, NULL, NULL);
+    if (self->kinds != NULL)
+        self->kinds[extra_column] = JSON;
     if (self->root == NULL) {
         Py_DECREF(self);
         return NULL;

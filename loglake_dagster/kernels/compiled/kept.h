@@ -7,7 +7,11 @@
 
 #include "json.h"
 
-typedef enum { TEXT, JSON, FLAG, TIME, NUMBER, NODE } Kind;
+/* A member of kind OTHER is known and not declared: a record that has it is for the readers in Python. */
+typedef enum { TEXT, JSON, FLAG, TIME, NUMBER, NODE, OTHER } Kind;
+
+/* How a text is to be had: as it stands in the row's text, or there with escapes, or put together of what is undeclared. */
+typedef enum { AS_IT_STANDS, WITH_ESCAPES, PUT_TOGETHER } Form;
 
 /* What is read past a short text, and written past a column's end: copies of a fixed size need no call. */
 enum { SLACK = 32 };
@@ -16,10 +20,10 @@ typedef struct {
     union {
         struct {
             uint32_t start, size;
-        } text; /* in the row's text */
+        } text;
         int64_t number;
     };
-    uint16_t column, is_escaped;
+    uint16_t column, form;
 } Said;
 
 typedef struct {
@@ -37,9 +41,10 @@ typedef struct {
     int64_t values, size;
 } Total;
 
-/* The first text is made of records that were copied out of theirs; the others are held. */
+/* The first text is made of records that were copied out of theirs; the others are held. `extra` has what was put
+   together. */
 typedef struct {
-    Bytes said, rows, texts, copied;
+    Bytes said, rows, texts, copied, extra;
     PyObject *held;
     Total *totals;
     Bytes places, ordinals, labels;
@@ -66,6 +71,7 @@ static void let_go(Kept *kept)
     release(&kept->rows);
     release(&kept->texts);
     release(&kept->copied);
+    release(&kept->extra);
     release(&kept->places);
     release(&kept->ordinals);
     release(&kept->labels);
@@ -113,7 +119,7 @@ static int keep_text(Kept *kept, int64_t rows, PyObject *text, const Text *bound
         append(&kept->copied, bounds->start + row->start, row->size);
         Said *said = (Said *)kept->said.data + row->first;
         for (uint32_t i = 0; i < row->count; i++)
-            if (is_text(kinds[said[i].column]))
+            if (is_text(kinds[said[i].column]) && said[i].form != PUT_TOGETHER)
                 said[i].text.start += moved;
         row->text = 0;
     }
@@ -138,7 +144,7 @@ static void copy_short(byte *out, const byte *in, size_t size, const byte *end)
 }
 
 /* The values of a row, which becomes the `place`th. */
-static void put_row(Column *columns, const Said *said, const Row *row, const Text *text, int64_t place)
+static void put_row(Column *columns, const Said *said, const Row *row, const Text *text, const Text *extra, int64_t place)
 {
     for (const Said *one = said + row->first, *last = one + row->count; one < last; one++) {
         Column *column = &columns[one->column];
@@ -147,13 +153,14 @@ static void put_row(Column *columns, const Said *said, const Row *row, const Tex
         column->values++;
         column->valid.data[place >> 3] |= (byte)(1u << (place & 7));
         if (is_text(column->kind)) {
-            const byte *in = text->start + one->text.start;
+            const Text *of = one->form == PUT_TOGETHER ? extra : text;
+            const byte *in = of->start + one->text.start;
             byte *out = column->texts.data + column->used;
             size_t size = one->text.size;
-            if (one->is_escaped)
+            if (one->form == WITH_ESCAPES)
                 size = unescape(in, size, out);
             else
-                copy_short(out, in, size, text->end);
+                copy_short(out, in, size, of->end);
             column->used += size;
             ((int32_t *)column->fixed.data)[place + 1] = (int32_t)size;
         } else if (column->kind == FLAG) {

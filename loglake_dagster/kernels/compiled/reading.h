@@ -4,6 +4,7 @@
 #define LOGLAKE_READING_H
 
 #include "builder.h"
+#include "undeclared.h"
 
 /* A text's place, or the value of a kind that is none in `size`. */
 typedef struct {
@@ -22,6 +23,7 @@ typedef struct {
     uint64_t labels, seen[MOST_MEMBERS / 64];
     int judged[MOST_JUDGED]; /* places in `values` */
     Value values[MOST_MEMBERS];
+    Extra extra;
 } Reader;
 
 static void note(Reader *reader, const Member *member, const byte *start, int64_t size, int is_escaped)
@@ -92,6 +94,8 @@ static const byte *read_member(Reader *reader, const Member *member, const byte 
         if (*p != '{')
             break;
         return read_object(reader, member->node, p, depth - 1);
+    case OTHER:
+        break;
     }
     p = skip_value(p, reader->end, depth, &flags);
     reader->is_unsure |= flags & LONE;
@@ -126,6 +130,7 @@ static const byte *read_object(Reader *reader, Node *node, const byte *p, int de
                 return NULL;
             found = flags & ESCAPED ? NULL : find_member(node, member, name, (size_t)(p - name));
         }
+        size_t size = (size_t)(p - name);
         if (found != NULL)
             member = found;
         p = skip_space(p + 1);
@@ -137,11 +142,16 @@ static const byte *read_object(Reader *reader, Node *node, const byte *p, int de
             has_said |= *p != 'n' || found->kind == JSON;
             p = read_member(reader, found, p, depth);
         } else {
-            reader->is_odd = 1;
+            int is_new = found == NULL && !flags && !reader->is_odd && is_undeclared(&reader->extra, node, name, size);
+            const byte *value = p;
             reader->is_unsure |= flags & ESCAPED || (found != NULL && found->judged >= 0);
             flags = 0;
             p = skip_value(p, reader->end, depth, &flags);
             reader->is_unsure |= flags & LONE;
+            /* Where there is no memory for it, it is left to the readers in Python as well. */
+            if (p == NULL || !is_new || flags & LONE ||
+                !put_undeclared(&reader->extra, node, name, size, value, (size_t)(p - value)))
+                reader->is_odd = 1;
         }
         if (p == NULL)
             return NULL;

@@ -53,6 +53,7 @@ static PyObject *rows_columns(Rows *self, PyObject *args)
     const Row *rows = (const Row *)self->kept.rows.data;
     Text *texts = (Text *)self->kept.texts.data;
     texts[0] = (Text){self->kept.copied.data, self->kept.copied.data + self->kept.copied.size};
+    const Text extra = {self->kept.extra.data, self->kept.extra.data + self->kept.extra.size};
     const Said *said = (const Said *)self->kept.said.data;
     Column *columns = calloc((size_t)self->column_count, sizeof *columns);
     Py_ssize_t names = PyList_Check(wanted) ? PyList_Size(wanted) : -1;
@@ -90,7 +91,7 @@ static PyObject *rows_columns(Rows *self, PyObject *args)
         is_right = place >= 0 && place < all && !(taken[place >> 3] >> (place & 7) & 1);
         if (is_right) {
             taken[place >> 3] |= (byte)(1u << (place & 7));
-            put_row(columns, said, &rows[place], &texts[rows[place].text], i);
+            put_row(columns, said, &rows[place], &texts[rows[place].text], &extra, i);
         }
     }
     free(taken);

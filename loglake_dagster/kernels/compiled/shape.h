@@ -25,6 +25,8 @@ typedef struct {
 } Member;
 
 struct Node {
+    const Node *parent; /* NULL of a record itself */
+    const Member *as;   /* of its parent */
     Member *members;
     int count;
     int first;
