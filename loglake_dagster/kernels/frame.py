@@ -16,7 +16,11 @@ import msgspec
 
 # An unterminated string is one token to the end of the text, even where that cuts an escape in two: rescanning from
 # each quote inside would be quadratic.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\],:]', re.DOTALL)
+_STRING = rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
+_TOKEN = re.compile(_STRING + rb"|[{}\[\],:]", re.DOTALL)
+# What stands before a bracket, and it. To be matched and not searched: where no bracket is left, a search would look
+# again from every byte.
+_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+[{}\[\]]", re.DOTALL)
 _OBJECT_LINE = re.compile(rb"\n(?=\{)")
 _LINE_END_OR_OPEN = re.compile(rb"[\n{]")
 DENSE_BYTES = 16
@@ -135,15 +139,15 @@ def _is_sound(text: bytes) -> bool:
 
 
 def _value_end(text: bytes, start: int) -> int | None:
-    depth = 0
-    for token in _TOKEN.finditer(text, start):
-        mark = text[token.start()]
-        if mark in _OPEN:
+    depth, position = 0, start
+    while found := _TO_BRACKET.match(text, position):
+        position = found.end()
+        if text[position - 1] in _OPEN:
             depth += 1
-        elif mark in _CLOSE:
+        else:
             depth -= 1
             if depth == 0:
-                return token.end()
+                return position
     return None
 
 
