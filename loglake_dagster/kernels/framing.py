@@ -140,7 +140,7 @@ class Envelope(Framing):
     def _texts(self, text: bytes, account: ObjectAccount) -> list[bytes]:
         """Every record's own bytes, of every list in the text. Notes in the account when the text ends inside a list,
         or holds something else besides."""
-        if not is_dense(text) and not self._may_have_lists(text):
+        if not is_dense(text) and self._times_named(text) < 2:
             try:
                 return [bytes(raw) for raw in self._parse_raw(text)]
             except UNFORESEEN:
@@ -178,12 +178,12 @@ class Envelope(Framing):
         """Where the lists of records begin in a document: an array, or the member of an object."""
         if document.startswith(b"["):
             return iter((0,))
-        starts = arrays_of_member(document, self.member.encode())
-        return starts if self._may_have_lists(document) else islice(starts, 1)
+        times = self._times_named(document)
+        return islice(arrays_of_member(document, self.member.encode()), times) if times else iter(())
 
-    def _may_have_lists(self, text: bytes) -> bool:
-        """Whether an object may have the member more than once, in whatever case."""
-        return text.lower().count(self._mark.lower()) > 1
+    def _times_named(self, text: bytes) -> int:
+        """How often a text may have the member, in whatever case."""
+        return text.lower().count(self._mark.lower())
 
     def _is_record(self, document: bytes) -> bool:
         try:
@@ -284,7 +284,7 @@ class Documents(Framing):
         cuttings = Cuttings(account)
         span: Span | None = None
         for span in split_lines(text):
-            cuttings.add(span.of(text).rstrip())
+            cuttings.add(span.of(text).rstrip(b" \t\r\n"))
         if span is not None and not span.is_whole:
             account.damage = account.damage or Damage("the text ends inside a document", 0.0)
         return cuttings.texts

@@ -11,17 +11,36 @@ from typing import Any, NoReturn
 
 
 def plain_documents(data: bytes) -> Iterator[Any]:
-    """The JSON values that an object holds back to back, inflated as often as it is packed. What these modules raise
-    for an object that is damaged, or framed in a way that they do not know."""
+    """The JSON objects that an object holds back to back, inflated as often as it is packed. What these modules raise
+    for an object that is damaged, or framed in a way that they do not know; ValueError for other text between."""
     while data[:2] == b"\x1f\x8b":
         data = gzip.GzipFile(fileobj=io.BytesIO(re.sub(rb"[\n\r \t]+(?=\x1f\x8b\x08)", b"", data))).read()
-    text, position, parse = data.decode(), 0, json.JSONDecoder(parse_constant=_refuse).raw_decode
+    text, position = data.decode(), 0
     while position < len(text):
         if text[position] in " \r\n\t,\0":
             position += 1
             continue
-        document, position = parse(text, position)
+        document, position = plain_value(text, position)
+        if not isinstance(document, dict):
+            raise ValueError("not a JSON object")
         yield document
+
+
+def plain_value(text: str, start: int = 0) -> tuple[Any, int]:
+    """A JSON value and where it ends. ValueError if it is an object with one member twice: of the two json keeps the
+    last, and what the decoders make of them is not for plain code to say. What is inside of it may have such."""
+    is_twice = False
+
+    def members_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal is_twice  # the outermost object is closed last
+        members = dict(pairs)
+        is_twice = len(members) < len(pairs)
+        return members
+
+    value, end = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=members_of).raw_decode(text, start)
+    if isinstance(value, dict) and is_twice:
+        raise ValueError("a member stands twice")
+    return value, end
 
 
 def _refuse(name: str) -> NoReturn:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,7 +75,8 @@ def recount(data: bytes, wanted: Wanted) -> Recount:
         events = document.get("logEvents", [])
         if not (isinstance(events, list) and all(isinstance(text, str) for text in said)):
             raise ValueError("a document that is not as foreseen")
-        "".join(said).encode()  # half of a surrogate pair: the decoder takes such a document for none
+        # Half of a surrogate pair, wherever it is but in an event: the decoder takes such a document for none.
+        json.dumps({**document, "logEvents": None}, ensure_ascii=False).encode()
         kind, owner, group, _stream = said
         found += len(events)
         if kind == "CONTROL_MESSAGE" or groups.judge(owner, group)[0]:

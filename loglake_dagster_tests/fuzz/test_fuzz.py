@@ -8,12 +8,12 @@ import pytest
 
 from loglake_dagster.kernels.rows import TableRows
 from loglake_dagster.lake.source import Recount, Wanted
-from loglake_dagster.sources import SOURCES, cloudtrail
+from loglake_dagster.sources import SOURCES, bedrock, cloudtrail, cloudwatch
 from loglake_dagster_tests.fuzz import properties
 from loglake_dagster_tests.fuzz.mutants import Mutant, Mutator, samples
 from loglake_dagster_tests.fuzz.properties import Broken, check
 from loglake_dagster_tests.fuzz.run import Failure, run_batch
-from loglake_dagster_tests.made import DAY, log_file, member, record
+from loglake_dagster_tests.made import DAY, document, log_event, log_file, member, record
 
 SEED, MUTANTS = 20260302, 300
 SOURCE = cloudtrail.SOURCE
@@ -113,6 +113,27 @@ def test_a_broken_promise_is_noticed(source, words, monkeypatch):
     monkeypatch.setattr(properties, "SECONDS", 0.2 if "takes" in words else 5.0)
     with pytest.raises(Broken, match=words):
         check(Mutant(source, SOUND, Wanted(), "none"))
+
+
+LIST, EVENTS = log_file(record())[1:-1], document(log_event(), log_event())
+
+
+@pytest.mark.parametrize(
+    ("source", "data"),
+    [
+        (cloudtrail.SOURCE, b"{" + LIST + b"," + LIST + b"}"),
+        (cloudtrail.SOURCE, b"{" + LIST + b"," + LIST.lower() + b"}"),
+        (cloudtrail.SOURCE, b"{" + LIST + b',"Records":"words"}'),
+        (cloudtrail.SOURCE, b"{" + LIST + b',"Records":{"a":1,"b":2}}'),
+        (cloudtrail.SOURCE, b'{"RECORDS":"words"}'),
+        (cloudwatch.SOURCE, EVENTS[:-1] + b',"logEvents":[]}'),
+        (cloudwatch.SOURCE, EVENTS[:-1] + b',"owner":"1"}'),
+        (bedrock.SOURCE, EVENTS[:-1] + b',"logEvents":[]}'),
+        (bedrock.SOURCE, b'{"a":1} \0"words" \0"words"'),
+    ],
+)
+def test_where_plain_json_reads_less_than_the_decoder_it_does_not_contradict_it(source, data):
+    assert check(Mutant(source, member(data), Wanted(), "none")).startswith("read")
 
 
 def test_a_failure_is_written_with_the_command_that_repeats_it(tmp_path):

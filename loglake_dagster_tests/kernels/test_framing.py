@@ -144,6 +144,12 @@ def test_an_object_without_any_json_object_is_an_error_that_quotes_nothing(data,
     assert account.error.reason == f"not a log of records: expected JSON objects, got {got}"
 
 
+@pytest.mark.parametrize("stray", [b"\x0b", b"\x0c", b"\x1c", b"\x85"])
+def test_a_reject_has_its_bytes_even_if_python_calls_them_space(stray):
+    _rows, account = decode_one(compact(SOUND) + b"\n" + stray)
+    assert [(reject.record, reject.got) for reject in account.rejects] == [(stray, "1 bytes that are none")]
+
+
 def test_what_is_no_json_object_is_a_reject_without_its_words_in_the_message():
     _rows, account = decode_one(compact(SOUND) + b'\n"what somebody typed"\n')
     (reject,) = account.rejects

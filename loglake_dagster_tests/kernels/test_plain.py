@@ -22,10 +22,27 @@ def test_values_back_to_back_in_every_form(data):
     assert list(plain_documents(data)) == [{"a": 1}, {"b": 2}]
 
 
-@pytest.mark.parametrize("data", [b"words", b'{"a":', member(b"{}")[:-3], b"\xff", b'{"a":NaN}', b"[-Infinity]"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"words",
+        b'{"a":',
+        member(b"{}")[:-3],
+        b"\xff",
+        b'{"a":NaN}',
+        b'{"a":-Infinity}',
+        b'{"a":1}"words"',
+        b'[{"a":1}]',
+        b'{"a":1,"b":2,"a":1}',
+    ],
+)
 def test_what_is_not_sound_raises(data):
     with pytest.raises((ValueError, EOFError)):
         list(plain_documents(data))
+
+
+def test_a_member_may_stand_twice_in_what_is_inside():
+    assert list(plain_documents(b'{"a":{"b":1,"b":2},"c":[{"b":1,"b":2}]}')) == [{"a": {"b": 2}, "c": [{"b": 2}]}]
 
 
 def test_a_member_of_the_name_goes_before_one_that_differs_in_case():

@@ -289,6 +289,16 @@ def test_the_audits_own_count_never_contradicts_a_right_decode(documents, wanted
         assert landed.get(day, 0) <= counted.wanted_by_day.get(day, 0) <= landed.get(day, 0) + len(account.rejects)
 
 
+@pytest.mark.parametrize("member", ['"x":"\\ud800"', '"\\ud800":1', '"x":[{"\\udc00":1}]', '"logEvent\\ud800s":[]'])
+def test_a_document_with_half_a_surrogate_pair_is_one_reject_and_the_day_is_published(tmp_path, member):
+    odd = document(log_event("a", id="x"), log_event("b", id="y"))[:-1] + b"," + member.encode() + b"}"
+    sound = document(*(log_event("c", id=str(number)) for number in range(10)))
+    put(firehose_of(tmp_path) / f"2026/03/02/01/{NAME}", odd + sound)
+    result = materialize_readready(made_lake(tmp_path), SOURCE, DAY)
+    assert (result.is_published, result.audit.recounted, result.audit.not_recounted) == (True, 0, 1)
+    assert (result.manifest.rows, result.manifest.totals.rejected) == (10, 1)
+
+
 @pytest.mark.parametrize("suffix", ["", ".gz", ".parquet", ".zip", ".json.snappy", ".log.old"])
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_a_suffix_says_nothing_of_the_bytes(tmp_path, packing, suffix):
