@@ -101,7 +101,7 @@ class _Engine(_Section):
     memory_limit: Size = 1 << 30
     # An array of texts holds less than 2 GiB, and a text may be a whole object but for its brackets.
     max_object_bytes: Annotated[Size, Field(le=1 << 31)] = 1 << 30
-    part_bytes: Size = 6 << 20
+    part_bytes: Size = 10 << 20
     step_objects: Annotated[int, Field(ge=1)] = 50_000
     step_bytes: Size = 512 << 20
     master: Text | None = "local[*]"

@@ -48,7 +48,7 @@ def test_the_smallest_file_has_every_default(file):
     )
     assert settings.controls == Controls()
     assert settings.quality == Quality(0.9, dt.timedelta(hours=2), dt.timedelta(days=35), 0.9, 90, 20)
-    assert settings.engine == EngineSettings("embedded", 0, 1 << 30, 1 << 30, 6 << 20)
+    assert settings.engine == EngineSettings("embedded", 0, 1 << 30, 1 << 30, 10 << 20)
     assert settings.orc == OrcSettings("zlib")
     assert settings.s3 == S3Settings(None, None, False)
     assert settings.start == dt.date(2023, 1, 1)

@@ -90,7 +90,7 @@ class EngineSettings:
     workers: int = 0
     memory_limit: int = 1 << 30
     max_object_bytes: int = 1 << 30
-    part_bytes: int = 6 << 20
+    part_bytes: int = 10 << 20
     step_objects: int = 50_000
     step_bytes: int = 512 << 20
     master: str | None = "local[*]"
