@@ -107,8 +107,12 @@ class LocalStore:
         return folders, objects
 
     def read(self, key: str) -> bytes:
-        with _said("read", self.uri(key)):
-            return (self.path / key).read_bytes()
+        # pathlib and a context manager take three times what the system takes to open, read and close a small file.
+        try:
+            with open(f"{self.path}/{key}", "rb", buffering=0) as file:
+                return file.read()
+        except Exception as error:
+            raise _store_error(error, "read", self.uri(key)) from error
 
     def write(self, key: str, data: bytes) -> None:
         target = self.path / key
