@@ -38,7 +38,7 @@ STAGES = (
     ("ORC", r"pyarrow/orc\.py|io/orc\.py"),
     ("order", r"pyarrow/compute\.py|kernels/(accounting|rows|arrow)\.py"),
     ("hashing", r"join_rows|kernels/hashing\.py|xxh|engines/runs\.py|identity_files|numpy"),
-    ("inflating, reading", r"isal|kernels/inflate\.py|\bio\.open|BufferedReader|pathlib"),
+    ("inflating, reading", r"isal|kernels/inflate\.py|\bio\.open|FileIO|BufferedReader|pathlib|io/store\.py"),
     ("records to columns", r"_columns\.|msgspec|kernels/"),
     ("the rest", ""),
 )

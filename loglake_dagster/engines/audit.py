@@ -96,7 +96,7 @@ def _recount(lake: Lake, plan: Plan, entries: Sequence[ObjectEntry], state: Sour
     sample = random.Random(seed).sample(sound, min(lake.settings.quality.recount_objects, len(sound)))
     told = {entry.uri: entry for entry in sample if MANY_LISTS not in entry.reason}
     agreed = 0
-    # Read side by side, as many as a run reads at once.
+    # As much as a run reads at once: on S3 side by side.
     for batch in cut_objects((state.objects[uri] for uri in told), lake.settings.engine.part_bytes):
         access = plan.feeds[batch[0].entry.feed]
         for one, data in zip(batch, read_objects(access.store, [one.key for one in batch]), strict=True):

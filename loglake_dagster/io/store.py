@@ -107,7 +107,7 @@ class LocalStore:
         return folders, objects
 
     def read(self, key: str) -> bytes:
-        # pathlib and a context manager take three times what the system takes to open, read and close a small file.
+        # pathlib and _said take three times what opening, reading and closing a small file does.
         try:
             with open(f"{self.path}/{key}", "rb", buffering=0) as file:
                 return file.read()

@@ -186,8 +186,16 @@ def can_build(flattener: Flattener, judged: Sequence[str]) -> bool:
     """Whether the compiled code is there and can hold this shape."""
     nodes = sum(1 for _node in _nodes_of(flattener.root))
     labels = nodes + sum(column.kind == "json" for column in flattener.columns)
+    declared = {*flattener.root.leaves, *flattener.root.nodes}
+    has_others = declared.isdisjoint(name for name, *_rest in _others(flattener))
     is_small = len(flattener.columns) + nodes + len(flattener.stand_ins) <= _MOST_MEMBERS and labels <= _MOST_LABELS
-    return is_built() and is_small and len(judged) <= _MOST_JUDGED and "int" not in {c.kind for c in flattener.columns}
+    return (
+        is_built()
+        and is_small
+        and has_others
+        and len(judged) <= _MOST_JUDGED
+        and "int" not in {c.kind for c in flattener.columns}
+    )
 
 
 def _nodes_of(node: Node) -> Iterator[Node]:

@@ -17,7 +17,16 @@ import pyarrow as pa
 from loglake_dagster.errors import ObjectError, RecordError, quote
 from loglake_dagster.kernels.arrow import BATCH_BYTES, cut_batches
 from loglake_dagster.kernels.error_output import MARK, original_texts
-from loglake_dagster.kernels.frame import Span, arrays_of_member, is_dense, split_documents, split_elements, split_lines
+from loglake_dagster.kernels.frame import (
+    ESCAPE,
+    Span,
+    arrays_of_member,
+    is_dense,
+    spelled,
+    split_documents,
+    split_elements,
+    split_lines,
+)
 from loglake_dagster.kernels.framing import UNFORESEEN, Cuttings
 from loglake_dagster.kernels.inflate import inflate
 from loglake_dagster.kernels.rows import TableRows, decoded_of
@@ -81,6 +90,7 @@ class SessionMessage(msgspec.Struct, gc=False):
 
 
 _EVENTS = b'"logEvents"'
+_EVENTS_SPELLED = spelled(b"logEvents", in_any_case=False)
 _decode_document = msgspec.json.Decoder(Document).decode
 _decode_loose = msgspec.json.Decoder(_LooseDocument).decode
 _decode_loose_event = msgspec.json.Decoder(_LooseEvent).decode
@@ -220,7 +230,8 @@ def _documents_of(piece: bytes, span: Span, account: ObjectAccount, limit_bytes:
 def _read(piece: bytes) -> Document:
     """A document, a loose one where an event is not as foreseen; msgspec's errors where it is no document, and where
     it seems to have two lists of events: of equal names msgspec takes the last."""
-    if piece.rfind(_EVENTS, piece.find(_EVENTS) + 1) >= 0:
+    is_twice = piece.rfind(_EVENTS, piece.find(_EVENTS) + 1) >= 0
+    if is_twice or (ESCAPE in piece and len(_EVENTS_SPELLED.findall(piece)) > 1):
         raise msgspec.ValidationError("more than one `logEvents`")
     try:
         document = _decode_document(piece)

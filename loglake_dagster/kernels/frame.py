@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import msgspec
 
@@ -24,6 +25,8 @@ _TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING + rb")*+[{}\[\]]", re.DO
 _OBJECT_LINE = re.compile(rb"\n(?=\{)")
 _LINE_END_OR_OPEN = re.compile(rb"[\n{]")
 DENSE_BYTES = 16
+# What every escape of a letter of ASCII begins with.
+ESCAPE = rb"\u00"
 _SPACE = b" \t\r\n\0"
 _SEPARATORS = _SPACE + b",\xef\xbb\xbf"
 _parse_any = msgspec.json.Decoder(msgspec.Raw).decode
@@ -110,23 +113,27 @@ def split_elements(text: bytes, start: int) -> Iterator[Span]:
 
 
 def arrays_of_member(text: bytes, name: bytes) -> Iterator[int]:
-    """Where the `[` of each array under a name of the outermost object stands."""
+    """Where the `[` of each array under a name of the outermost object stands, however the name is spelled."""
+    named = spelled(name)
     depth, key_end, key = 0, -1, b""
     for token in _TOKEN.finditer(text):
         mark = text[token.start()]
         if mark == 0x22 and depth == 1:
-            key, key_end = token.group()[1:-1], token.end()
-        elif (
-            mark == 0x5B
-            and depth == 1
-            and key.lower() == name.lower()
-            and text[key_end : token.start()].strip() == b":"
-        ):
+            key, key_end = token.group(), token.end()
+        elif mark == 0x5B and depth == 1 and named.fullmatch(key) and text[key_end : token.start()].strip() == b":":
             yield token.start()
         if mark in _OPEN:
             depth += 1
         elif mark in _CLOSE:
             depth -= 1
+
+
+@cache
+def spelled(name: bytes, in_any_case: bool = True) -> re.Pattern[bytes]:
+    """What a JSON text may have for a name of letters of ASCII: in quotes, with any of it escaped."""
+    others = name.swapcase() if in_any_case else name
+    letters = (rb"(?:%c|%c|\\u00(?i:%02x|%02x))" % (*pair, *pair) for pair in zip(name, others, strict=True))
+    return re.compile(b'"' + b"".join(letters) + b'"')
 
 
 def _is_sound(text: bytes) -> bool:

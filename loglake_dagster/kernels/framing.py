@@ -17,9 +17,11 @@ import msgspec
 from loglake_dagster.errors import ObjectError, RecordError, quote
 from loglake_dagster.kernels.frame import (
     DENSE_BYTES,
+    ESCAPE,
     Span,
     arrays_of_member,
     is_dense,
+    spelled,
     split_documents,
     split_elements,
     split_lines,
@@ -92,6 +94,7 @@ class Envelope(Framing):
         self.member: str = member
         self._sign = sign
         self._mark = f'"{member}"'.encode()
+        self._spelled = spelled(member.encode())
         self._parse_raw = self._parser(list[msgspec.Raw])
         self._parse_list = self._parser(msgspec.Raw)
 
@@ -117,7 +120,8 @@ class Envelope(Framing):
     def _is_one_list(self, text: bytes) -> bool:
         """Whether a well-formed text has the member once. Of two every JSON parser takes the last and tells nobody.
         The name in quotes can be in a record too, but then the last list is all of the text but its frame."""
-        if text.rfind(self._mark, text.find(self._mark) + 1) < 0:  # half as dear as `find`
+        is_once = text.rfind(self._mark, text.find(self._mark) + 1) < 0  # half as dear as `find`
+        if is_once and ESCAPE not in text:
             return True
         return len(text.strip()) - len(self._parse_list(text)) < len(self._mark) + len('{:}""":[0],')
 
@@ -182,7 +186,9 @@ class Envelope(Framing):
         return islice(arrays_of_member(document, self.member.encode()), times) if times else iter(())
 
     def _times_named(self, text: bytes) -> int:
-        """How often a text may have the member, in whatever case."""
+        """How often a text may have the member, in whatever case, with or without escapes."""
+        if ESCAPE in text:
+            return len(self._spelled.findall(text))
         return text.lower().count(self._mark.lower())
 
     def _is_record(self, document: bytes) -> bool:

@@ -19,7 +19,7 @@ from loglake_dagster.kernels import firehose_key
 from loglake_dagster.kernels.flatten import Flattener
 from loglake_dagster.kernels.framing import Documents
 from loglake_dagster.kernels.messages import StreamMessages
-from loglake_dagster.kernels.plain import plain_documents, plain_member
+from loglake_dagster.kernels.plain import plain_documents, plain_member, refuse_halves
 from loglake_dagster.kernels.records import RecordsDecoder
 from loglake_dagster.kernels.times import read_time, to_canonical
 from loglake_dagster.lake.controls import Controls, Rule
@@ -212,11 +212,12 @@ def recount(data: bytes, wanted: Wanted) -> Recount:
     return Recount(found, days)
 
 
-def _plain_records(document: Any, controls: Controls) -> tuple[int, list[Any]]:
+def _plain_records(document: dict[str, Any], controls: Controls) -> tuple[int, list[Any]]:
     """(how many are found in a document, those that are wanted): itself, or the messages of CloudWatch's."""
-    events = document.get("logEvents") if isinstance(document, dict) and "messageType" in document else None
+    events = document.get("logEvents") if "messageType" in document else None
     if not isinstance(events, list):
         return 1, [document]
+    refuse_halves(document)
     names = [document.get(name, "") for name in ("messageType", "owner", "logGroup", "logStream")]
     if not all(isinstance(name, str) for name in names):
         return 1, [document]

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from loglake_dagster.kernels.documents import SESSION_ROLE, LogGroups, decode_documents
 from loglake_dagster.kernels.firehose_key import LEAD, descend, parse_key
-from loglake_dagster.kernels.plain import plain_documents
+from loglake_dagster.kernels.plain import plain_documents, refuse_halves
 from loglake_dagster.lake.partition import UTC
 from loglake_dagster.lake.schema import EVENT_DAY, SOURCE_OBJECT, SOURCE_ORDINAL, Column, Table
 from loglake_dagster.lake.source import Recount, Source, Wanted
@@ -75,8 +74,6 @@ def recount(data: bytes, wanted: Wanted) -> Recount:
         events = document.get("logEvents", [])
         if not (isinstance(events, list) and all(isinstance(text, str) for text in said)):
             raise ValueError("a document that is not as foreseen")
-        # Half of a surrogate pair, wherever it is but in an event: the decoder takes such a document for none.
-        json.dumps({**document, "logEvents": None}, ensure_ascii=False).encode()
         kind, owner, group, _stream = said
         found += len(events)
         if kind == "CONTROL_MESSAGE" or groups.judge(owner, group)[0]:
@@ -90,11 +87,14 @@ def recount(data: bytes, wanted: Wanted) -> Recount:
 def _plain_subscriptions(data: bytes) -> Iterator[Any]:
     """The documents of an object, those inside lines of error output too."""
     for document in plain_documents(data):
+        refuse_halves(document)
         if "rawData" in document and "messageType" not in document:
             originals = list(plain_documents(base64.b64decode(document["rawData"], validate=True)))
             if not originals:
                 raise ValueError("a line of error output that holds nothing")
-            yield from originals
+            for original in originals:
+                refuse_halves(original)
+                yield original
         else:
             yield document
 

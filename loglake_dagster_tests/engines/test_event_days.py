@@ -1,6 +1,8 @@
 """Delivery day is not event day: what a run for a day reads, and whose row an event is."""
 
 import datetime as dt
+import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from loglake_dagster.sources import cloudwatch
 from loglake_dagster.sources.cloudtrail import SOURCE
 from loglake_dagster_tests.engines.deliveries import OTHER_ACCOUNT, event, events, firehose_file, put, trail_file
 from loglake_dagster_tests.engines.made_lake import (
+    ONE_PROCESS,
     accounted,
     firehose_of,
     ids_of,
@@ -164,6 +167,18 @@ def test_feeds_of_one_source_are_one_table(tmp_path: Path) -> None:
     again, other_owners = run(tmp_path, two_feeds(tmp_path)[::-1], "other")
     assert again.manifest.content_hash == result.manifest.content_hash
     assert other_owners == owners
+
+
+@pytest.mark.parametrize("part_bytes", [1, 1 << 20])
+def test_the_objects_of_all_feeds_are_recounted_however_they_are_cut(tmp_path: Path, part_bytes: int) -> None:
+    for number in range(3):
+        trail_file(tmp_path / "organisation", events(5, 10 * number), f"2026-03-02T02:{number:02}")
+        trail_file(tmp_path / "account", events(5, 10 * number + 5), f"2026-03-02T02:{number:02}")
+    odd = trail_file(tmp_path / "account", events(5, 30), "2026-03-02T03:00")
+    odd.write_bytes(gzip.compress(gzip.decompress(odd.read_bytes())[:-1] + b',"records":[]}'))
+    lake = made_lake(tmp_path, feeds=two_feeds(tmp_path), engine=replace(ONE_PROCESS, part_bytes=part_bytes))
+    result = materialize_readready(lake, SOURCE, DAY)
+    assert (result.manifest.rows, result.audit.recounted, result.audit.not_recounted) == (35, 6, 1)
 
 
 def test_an_object_that_two_feeds_see_is_read_once(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A few hundred mutants on every test run, the same ones; and a fuzzer that would notice. `make fuzz` does more."""
 
+import base64
 import time
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from loglake_dagster_tests.fuzz import properties
 from loglake_dagster_tests.fuzz.mutants import Mutant, Mutator, samples
 from loglake_dagster_tests.fuzz.properties import Broken, check
 from loglake_dagster_tests.fuzz.run import Failure, run_batch
-from loglake_dagster_tests.made import DAY, document, log_event, log_file, member, record
+from loglake_dagster_tests.made import DAY, compact, document, log_event, log_file, member, record
 
 SEED, MUTANTS = 20260302, 300
 SOURCE = cloudtrail.SOURCE
@@ -128,6 +129,12 @@ LIST, EVENTS = log_file(record())[1:-1], document(log_event(), log_event())
         (cloudtrail.SOURCE, b'{"RECORDS":"words"}'),
         (cloudwatch.SOURCE, EVENTS[:-1] + b',"logEvents":[]}'),
         (cloudwatch.SOURCE, EVENTS[:-1] + b',"owner":"1"}'),
+        (cloudtrail.SOURCE, b"{" + LIST + rb',"R\u0065cords":[{"a":1},{"b":2}]}'),
+        (cloudwatch.SOURCE, EVENTS[:-1] + rb',"log\u0045vents":[]}'),
+        (cloudwatch.SOURCE, EVENTS[:-1] + rb',"x":"\ud800"}'),
+        (cloudwatch.SOURCE, compact({"rawData": base64.b64encode(EVENTS).decode()})[:-1] + rb',"x":"\ud800"}'),
+        (bedrock.SOURCE, EVENTS[:-1] + rb',"x":"\ud800"}'),
+        (bedrock.SOURCE, EVENTS[:-1] + rb',"messageType":"\ud800"}'),
         (bedrock.SOURCE, EVENTS[:-1] + b',"logEvents":[]}'),
         (bedrock.SOURCE, b'{"a":1} \0"words" \0"words"'),
     ],

@@ -14,64 +14,31 @@ from hypothesis import strategies as st
 from loglake_dagster.kernels import columns, hashing
 from loglake_dagster.kernels import records as records_module
 from loglake_dagster.kernels.columns import ColumnBuilder
-from loglake_dagster.kernels.flatten import Flattener
-from loglake_dagster.kernels.framing import Envelope
-from loglake_dagster.kernels.records import RecordsDecoder
 from loglake_dagster.lake.controls import Controls, Rule
 from loglake_dagster.lake.source import Wanted
 from loglake_dagster.sources import cloudtrail
 from loglake_dagster_tests.kernels.both_ways import python_only, same_both_ways
-from loglake_dagster_tests.kernels.shapes import ANY_JSON, COLUMNS, NUMBERS, RECORDS, text_of
+from loglake_dagster_tests.kernels.shapes import RECORDS, text_of
+from loglake_dagster_tests.kernels.small_decoder import (
+    DECODER,
+    FLATTENER,
+    JUDGED,
+    OPEN,
+    SOUND,
+    TIME,
+    WANTEDS,
+    decoded,
+    log,
+    row,
+)
 from loglake_dagster_tests.made import LIMIT
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-FLATTENER = Flattener(COLUMNS)
-TIME = '"eventTime":"2026-03-02T01:02:03Z"'
-DROPPED = ("drop", "")
-
-
-def drops(records, wanted):
-    """A judge of names alone: `drop` and the empty name are dropped, where a rule is set."""
-    if not wanted.log_groups:
-        return None
-    return [f"no {record.eventName!r}" if record.eventName in DROPPED else None for record in records]
-
-
-DECODER = RecordsDecoder(FLATTENER, Envelope("Records"), "eventTime", drops, judged=("eventName",))
-OPEN, JUDGED = Wanted(), Wanted(log_groups={"any": ("*",)})
-WANTEDS = st.sampled_from([OPEN, JUDGED])
-
-
-def log(*records):
-    return b'{"Records":[' + b",".join(one.encode() if isinstance(one, str) else one for one in records) + b"]}"
-
-
-def decoded(*objects, wanted=OPEN):
-    return same_both_ways(lambda: DECODER.decode(list(objects), wanted, LIMIT))
-
-
-def row(**members):
-    return json.dumps({"eventTime": "2026-03-02T01:02:03Z", **members}, ensure_ascii=False)
 
 
 @given(st.lists(st.lists(RECORDS, max_size=4), max_size=3), WANTEDS)
 def test_objects_of_any_records_are_the_same(objects, wanted):
     decoded(*[log(*map(text_of, records)) for records in objects], wanted=wanted)
-
-
-NAMES = st.sampled_from(["drop", "", "keep", "dröp", 'a"\\\n\t\r\b\f/', "\x00", "\U0001f600", "\u2028", "~" * 40])
-SOUND = st.fixed_dictionaries(
-    {"eventTime": st.sampled_from(["2026-03-02T01:02:03Z", "1970-01-01T00:00:00Z", "2259-12-31T23:59:59Z"])},
-    optional={
-        "eventName": NAMES | st.text(st.characters(exclude_categories=["Cs"])),
-        "readOnly": st.booleans(),
-        "count": st.integers(-(2**63), 2**63 - 1) | st.integers(-(10**18), 10**18),
-        "requestParameters": st.none() | NAMES | st.lists(NUMBERS) | st.just({}),
-        "who": st.fixed_dictionaries(
-            {}, optional={"arn": NAMES, "tags": st.none(), "session": st.fixed_dictionaries({}, optional={"id": NAMES})}
-        ),
-    },
-)
 
 
 @given(st.lists(SOUND, min_size=1), st.booleans(), st.sampled_from([None, 1]), WANTEDS)
@@ -202,97 +169,6 @@ def test_what_may_be_judged_in_two_ways_is_judged_by_the_readers(members):
 def test_bytes_beyond_ascii_are_the_same(data):
     for room in (b"", b"a" * 9):
         decoded(log(row(eventName="?").encode().replace(b"?", room + data + room)))
-
-
-def taken(*records):
-    """`extra` and `emptyfields` of records that the compiled code takes, all of them."""
-    builder = ColumnBuilder(FLATTENER, "Records", "eventTime", (), None)
-    assert builder.add(log(*records), 0, 0).odd == []
-    decoded(log(*records))
-    table = builder.finish().table(["extra", "emptyfields"])
-    return [*zip(*(table[name].to_pylist() for name in table.column_names), strict=True)]
-
-
-@pytest.mark.parametrize(
-    ("members", "extra", "empties"),
-    [
-        ('"new" : [ 1, "\\u00e9" ] ', '{"new":[ 1, "\\u00e9" ]}', None),
-        ('"new":null,"neu":1e400', '{"new":null,"neu":1e400}', None),
-        ('"":"","a.b":{"c":{}}', '{"":"","a.b":{"c":{}}}', None),
-        ('"who":{"x":1}', '{"who":{"x":1}}', "who={}"),
-        ('"who":{"x":1,"arn":"a","y":2},"z":3', '{"who":{"x":1,"y":2},"z":3}', None),
-        ('"who":{"session":{"issuer":{"x":1},"y":2},"z":3}', '{"who":{"session":{"issuer":{"x":1},"y":2},"z":3}}',
-         "who.session.issuer={}"),
-        ('"x":1,"who":{"session":{"x":1}},"y":2', '{"x":1,"who":{"session":{"x":1}},"y":2}', "who.session={}"),
-        ('"id":1,"who":{"eventName":2,"session":{"who":3}}', '{"id":1,"who":{"eventName":2,"session":{"who":3}}}',
-         "who.session={}"),
-        ('"who":null,"arn":null,"count":null', '{"arn":null}', "who=null,count=null"),
-        ('"count ":1,"coun":2,"Count2":3', '{"count ":1,"coun":2,"Count2":3}', None),
-        (",".join(f'"x{n}":{n}' for n in range(16)), "{" + ",".join(f'"x{n}":{n}' for n in range(16)) + "}", None),
-    ],
-)  # fmt: skip
-def test_undeclared_members_are_kept_as_they_came(members, extra, empties):
-    plain = row(eventName="a")
-    assert taken(plain, f"{{{members},{TIME}}}", plain) == [(None, None), (extra, empties), (None, None)]
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        '"Count":1', '"COUNT":1,"count":2', '"who":{"ARN":"a"}',
-        '"who":{"x":1,"x":2}', '"x":1,"x":2', '"x":1,"\\u0078":2',
-        '"n\u00e9w":1', '"\u212aount":1', '"x":"\\ud800"', '"who":{"x":1},"who":{"y":2}', '"x":1,"count":"7"',
-        '"count":"7","x":1', '"x":1,"readOnly":null,"count":null,"eventName":null', '"who":{"x":1,"arn":{"y":2}}',
-        ",".join(f'"x{n}":{n}' for n in range(17)),
-    ],
-)  # fmt: skip
-def test_undeclared_members_that_may_be_read_in_two_ways_are_left_to_the_readers(members):
-    builder = ColumnBuilder(FLATTENER, "Records", "eventTime", (), None)
-    text = log(row(new=1), f"{{{TIME},{members}}}", row(new=2))
-    assert [ordinal for ordinal, _start, _end in builder.add(text, 0, 0).odd] == [1]
-    assert builder.finish().table()["extra"].to_pylist() == ['{"new":1}', '{"new":2}']
-    for wanted in (OPEN, JUDGED):
-        decoded(text, log(f"{{{members},{TIME}}}"), wanted=wanted)
-
-
-SPELLINGS = st.sampled_from(
-    [
-        "new",
-        "New",
-        "x",
-        "count",
-        "Count",
-        "arn",
-        "id",
-        "issuer",
-        "session",
-        "who",
-        "",
-        "n\u00e9w",
-        "\u212a",
-        'a"b',
-        "a\\b",
-    ]
-)
-UNDECLARED = st.dictionaries(SPELLINGS, ANY_JSON, max_size=4)
-
-
-@given(st.lists(st.tuples(SOUND, UNDECLARED, UNDECLARED, UNDECLARED), min_size=1, max_size=4), st.booleans(), WANTEDS)
-def test_undeclared_members_are_the_same_at_every_depth(records, is_ascii, wanted):
-    made = [
-        {**above, **sound, "who": {**beside, **sound.get("who", {}), "session": {**deeper, "issuer": dict(beside)}}}
-        for sound, above, beside, deeper in records
-    ]
-    text = json.dumps({"Records": made}, ensure_ascii=is_ascii).encode()
-    decoded(text, text, wanted=wanted)
-
-
-def test_what_may_stand_in_for_a_declared_field_is_for_the_readers():
-    flattener = Flattener(COLUMNS, {"eventName": "kind.name"})
-    decoder = RecordsDecoder(flattener, Envelope("Records"), "eventTime", drops, judged=("eventName",))
-    texts = [log(row(kind={"name": "k"}), row(eventName="a", kind=1), row(Kind={"name": "k"}), row(new=1))] * 2
-    result = same_both_ways(lambda: decoder.decode(texts, OPEN, LIMIT))
-    assert sorted(map(str, result.rows["name"].to_pylist())) == ["None"] * 4 + ["a"] * 2 + ["k"] * 2
 
 
 @pytest.mark.parametrize("byte", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", "\u00fc".encode()])
@@ -442,15 +318,16 @@ def member(name="a", kind="text", column=0, label=-1, judged=-1, inside=None):
 @pytest.mark.parametrize(
     "shape",
     [
-        (0, 0, 0, []), (300, 0, 0, []), (1, 0, 0, None), (1, 0, 0, [member(kind="none")]), (1, 0, 0, [member("")]),
-        (1, 0, 0, [member(column=1)]), (1, 0, 0, [member(kind="json")]), (1, 0, 0, [member(judged=9)]),
-        (1, 0, 0, [member(kind="node", column=-1)]), (1, 0, 0, [member(kind="json", label=64)]), (1, 0, 1, []),
-        (1, 0, -1, []),
+        (0, 0, 0, []), (300, 0, 0, []), (1, 0, 1, []), (1, 0, -1, []), (2, 0, 1, None),
+        (2, 0, 1, [member(kind="none")]), (2, 0, 1, [member("")]), (2, 0, 1, [member(column=2)]),
+        (2, 0, 1, [member(column=1)]), (2, 0, 1, [member(kind="json")]), (2, 0, 1, [member(judged=9)]),
+        (2, 0, 1, [member(kind="node", column=-1)]), (2, 0, 1, [member(kind="json", label=64)]),
     ],
 )  # fmt: skip
 def test_a_shape_that_columns_cannot_have_is_refused(shape):
     with pytest.raises(ValueError, match=r"expected|not a shape"):
         columns._columns.Builder(*shape)
+    assert columns._columns.Builder(2, 0, 1, [member()])
 
 
 @pytest.mark.parametrize(("verdict", "error"), [(99, ValueError), (-1, ValueError), ("no", TypeError)])

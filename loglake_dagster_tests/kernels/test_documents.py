@@ -210,8 +210,9 @@ def test_what_is_no_document_is_one_reject_without_its_words_in_the_message(bad,
     assert reject.path == f"byte {len(document(log_event('a'))) + 1}"
 
 
-def test_a_document_with_two_lists_of_events_is_a_reject_because_parsers_see_the_last_alone():
-    twice = document(log_event("lost"))[:-1] + b',"logEvents":[' + compact(log_event("seen")) + b"]}"
+@pytest.mark.parametrize("name", [b"logEvents", rb"log\u0045vents", rb"\u006CogEvent\u0073"])
+def test_a_document_with_two_lists_of_events_is_a_reject_because_parsers_see_the_last_alone(name):
+    twice = document(log_event("lost"))[:-1] + b',"%s":[' % name + compact(log_event("seen")) + b"]}"
     rows, account = decode_one(document(log_event("a")) + twice)
     assert [row["message"] for row in rows] == ["a"]
     (reject,) = account.rejects

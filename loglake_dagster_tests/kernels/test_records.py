@@ -336,6 +336,9 @@ ONE, TWO = log(compact({**SOUND, "eventName": "a"})), log(compact({**SOUND, "eve
         ONE[:-1] + b" ,\n " + TWO[1:],
         ONE[:-1] + b"," + TWO[1:].replace(b"Records", b"records"),
         ONE[:-1].replace(b"Records", b"RECORDS") + b"," + TWO[1:],
+        ONE[:-1] + b"," + TWO[1:].replace(b"Records", rb"R\u0065cord\u0073"),
+        ONE[:-1].replace(b"Records", rb"\u0052ec\u006Frds") + b"," + TWO[1:],
+        ONE[:-1].replace(b"Records", rb"\u0072ecords") + b"," + TWO[1:].replace(b"Records", rb"RECORD\u0053"),
         b'{"Records":[],' + ONE[1:-1] + b',"Records":null,"Records":[],' + TWO[1:],
         ONE[:-1] + b',"x":[],' + TWO[1:-1] + b',"y":[0]}',
         member(ONE[:-1] + b"," + TWO[1:]),
@@ -349,14 +352,14 @@ def test_of_several_lists_of_records_in_one_object_all_are_read_and_it_is_noted(
     assert account.notes == ("more than one list of records",)
 
 
-@pytest.mark.parametrize("name", [b"Records", b"records"])
+@pytest.mark.parametrize("name", [b"Records", b"records", rb"R\u0065cords"])
 @pytest.mark.parametrize("bad", [[], [b"42"]])
 def test_the_name_of_the_list_inside_a_record_is_no_list(name, bad):
     asked = b'{"eventTime":"2026-03-02T01:02:03Z","requestParameters":{"%s":[{"a":"%s"}]},"eventName":"%s"}' % (
         (name,) * 3
     )
     rows, account = decode_one(log(asked, compact(SOUND), *bad))
-    assert [row["name"] for row in rows] == [name.decode(), "x"]
+    assert [row["name"] for row in rows] == [json.loads(b'"%s"' % name), "x"]
     assert (account.found, account.notes, account.damage) == (2 + len(bad), (), None)
 
 
