@@ -92,7 +92,7 @@ def _packed(draw: random.Random, data: bytes, other: bytes) -> tuple[bytes, str]
 
 
 def _text(draw: random.Random, data: bytes, other: bytes) -> tuple[bytes, str]:
-    change = draw.choice((*BYTES, *(_break_syntax,) * 3, _put_nasty))
+    change = draw.choice((*BYTES, *(_break_syntax,) * 3, _put_nasty, *(_escape,) * 3))
     return _pack(draw, change(draw, _unpack(data), _unpack(other))), f"text:{change.__name__}"
 
 
@@ -169,6 +169,16 @@ def _put_nasty(draw: random.Random, data: bytes, _other: bytes) -> bytes:
     if draw.random() < 0.7 and (found := data.find(b'":', place)) >= 0:
         place = found + draw.choice((0, 2, 3))
     return data[:place] + draw.choice(NASTY) + data[place:]
+
+
+def _escape(draw: random.Random, data: bytes, _other: bytes) -> bytes:
+    """A letter of a name is written as JSON's escapes have it."""
+    start = data.find(b',"', draw.randrange(len(data) + 1)) + 2
+    end = data.find(b'"', start)
+    if start < 2 or end <= start:
+        return data
+    place = draw.randrange(start, end)
+    return data[:place] + b"\\u%04x" % data[place] + data[place + 1 :]
 
 
 def _stretch(draw: random.Random, data: bytes) -> tuple[int, int]:
