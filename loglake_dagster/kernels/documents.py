@@ -231,7 +231,7 @@ def _read(piece: bytes) -> Document:
     """A document, a loose one where an event is not as foreseen; msgspec's errors where it is no document, and where
     it seems to have two lists of events: of equal names msgspec takes the last."""
     is_twice = piece.rfind(_EVENTS, piece.find(_EVENTS) + 1) >= 0
-    if is_twice or (ESCAPE in piece and len(_EVENTS_SPELLED.findall(piece)) > 1):
+    if is_twice or (ESCAPE in piece and sum(1 for _found in _EVENTS_SPELLED.finditer(piece)) > 1):
         raise msgspec.ValidationError("more than one `logEvents`")
     try:
         document = _decode_document(piece)

@@ -188,7 +188,7 @@ class Envelope(Framing):
     def _times_named(self, text: bytes) -> int:
         """How often a text may have the member, in whatever case, with or without escapes."""
         if ESCAPE in text:
-            return len(self._spelled.findall(text))
+            return sum(1 for _found in self._spelled.finditer(text))
         return text.lower().count(self._mark.lower())
 
     def _is_record(self, document: bytes) -> bool:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import msgspec
 
 from loglake_dagster.kernels.documents import LogGroups, read_document, take_events
+from loglake_dagster.kernels.frame import ESCAPE, spelled
 from loglake_dagster.kernels.framing import UNFORESEEN, Pieces
 from loglake_dagster.lake.source import ObjectAccount, Wanted
 
 LOG_STREAMS = "log_streams"
 _MARK = b'"messageType"'
+_SPELLED = spelled(b"messageType", in_any_case=False)
 
 
 class _Wrapper(msgspec.Struct):
@@ -35,7 +37,7 @@ class StreamMessages:
         self._groups = LogGroups(Wanted(wanted.controls, {stream: ("*",)}))
 
     def __call__(self, text: bytes, account: ObjectAccount) -> Pieces | None:
-        if _MARK not in text:
+        if _MARK not in text and (ESCAPE not in text or _SPELLED.search(text) is None):
             return None
         try:
             document = read_document(text, account)
