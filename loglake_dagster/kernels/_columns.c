@@ -1,9 +1,10 @@
 /* JSON records to Arrow buffers.
 
    What is taken here is strict JSON (RFC 8259) of the declared shape: every member given once, every leaf of its kind,
-   no member that no column is of named like a declared one in other letters. Such a record becomes a row of the columns; of any other sound record
-   only its place is told, and of a text that is not sound nothing is: those are for the readers in Python, which take
-   anything. So this file has no say in what a log means, and nothing that it does not understand can be lost in it.
+   no member that no column is of named like a declared one in other letters. Such a record becomes a row of the
+   columns; of any other sound record only its place is told, and of a text that is not sound nothing is: those are for
+   the readers in Python, which take anything. So this file has no say in what a log means, and nothing that it does not
+   understand can be lost in it.
 
    The tests hold every row against what the readers in Python make of the same text. */
 

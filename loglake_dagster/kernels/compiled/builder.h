@@ -47,7 +47,8 @@ static int read_shape_member(Builder *self, Node *node, int place, PyObject *tol
             member->kind = i;
     int is_node = (int)member->kind == NODE, is_leaf = !is_node && (int)member->kind != OTHER;
     if ((int)member->kind < 0 || size == 0 || self->member_count >= MOST_MEMBERS || label >= MOST_LABELS ||
-        null >= MOST_NULLS || judged >= MOST_JUDGED || (is_leaf && (column < 0 || column >= self->column_count || column == self->extra_column)) ||
+        null >= MOST_NULLS || judged >= MOST_JUDGED ||
+        (is_leaf && (column < 0 || column >= self->column_count || column == self->extra_column)) ||
         (member->kind == JSON && label < 0)) {
         PyErr_Format(PyExc_ValueError, "member %s: not a shape that columns can be made of", name);
         return 0;
