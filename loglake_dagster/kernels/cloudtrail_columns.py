@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loglake_dagster.kernels.columns import holds
 from loglake_dagster.kernels.flatten import EMPTY_FIELDS
 from loglake_dagster.kernels.rows import Derived
 from loglake_dagster.kernels.session_id import split_session_id
@@ -45,7 +46,7 @@ def _derive_truncated(arrays: dict[str, pa.Array]) -> None:
     is_cut = np.zeros(len(arrays["eventname"]), bool)
     for name in _CUT_COLUMNS:
         texts = arrays[name].buffers()[2]
-        if texts is None or b'"omitted"' not in texts.to_pybytes():  # five times as fast as asking row by row
+        if texts is None or not holds(texts, b'"omitted"'):  # many times as fast as asking row by row
             continue
         may_be = pc.fill_null(pc.match_substring(arrays[name], '"omitted"'), False)
         for index in pc.indices_nonzero(may_be).to_pylist():

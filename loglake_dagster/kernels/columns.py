@@ -48,6 +48,11 @@ def is_built() -> bool:
     return _columns is not None
 
 
+def holds(buffer: pa.Buffer, text: bytes) -> bool:
+    """Whether the text stands anywhere in the buffer."""
+    return _columns.holds(buffer, text) if is_built() else text in buffer.to_pybytes()
+
+
 class ColumnBuilder:
     """The columns of a run of texts under construction. `verdict` judges records by `judged`, names of text fields;
     None keeps all."""

@@ -3,6 +3,9 @@
 #ifndef LOGLAKE_MEMORY_H
 #define LOGLAKE_MEMORY_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memmem */
+#endif
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
