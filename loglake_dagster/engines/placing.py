@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from loglake_dagster.engines import ReadreadyJob
 from loglake_dagster.engines.identities import Identities, StoredIdentities, identities_of
@@ -20,6 +19,7 @@ from loglake_dagster.io.identity_files import MIN_ROWS, identity_file_name
 from loglake_dagster.io.orc import read_part
 from loglake_dagster.io.store import Store
 from loglake_dagster.io.versions import VersionFolder
+from loglake_dagster.kernels.arrow import sorted_places
 from loglake_dagster.lake.manifest import Part, combine_hashes
 from loglake_dagster.lake.schema import Table
 from loglake_dagster.lake.settings import OrcSettings
@@ -149,7 +149,7 @@ def rewrite(task: Rewrite, scratch: Path) -> Rewritten:
     if len(task.pieces) == 1:
         part = write_scratch(scratch / task.name, rows, task.table, task.orc, content)
     else:
-        rows = rows.take(pc.sort_indices(rows, sort_keys=[(name, "ascending") for name in task.table.row_order]))
+        rows = rows.take(pa.array(sorted_places(rows, task.table.row_order)))
         part = write_scratch(scratch / task.name, rows, task.table, task.orc)
         if part.content_hash != content:
             raise AuditError(

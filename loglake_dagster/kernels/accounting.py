@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loglake_dagster.errors import AuditError
-from loglake_dagster.kernels.arrow import arrow_schema, combined
+from loglake_dagster.kernels.arrow import arrow_schema, combined, sorted_places
 from loglake_dagster.kernels.hashing import identity_hashes, repeated
 from loglake_dagster.kernels.rows import TableRows
 from loglake_dagster.lake.manifest import ObjectEntry
@@ -82,7 +82,7 @@ def _in_order(table: Table, kept: Rows, keys: Rows, places: _Counts, entries: Se
     names = [name for name in table.row_order if name != SOURCE_OBJECT.name]
     chosen = keys.table([*names, OBJECT_PLACE], places)
     chosen = chosen.append_column(SOURCE_OBJECT.name, uris.take(chosen[OBJECT_PLACE]))
-    order = pc.sort_indices(chosen, sort_keys=[(name, "ascending") for name in table.row_order]).to_numpy()
+    order = sorted_places(chosen, table.row_order)
     wanted = [name for name in table.column_names if name != SOURCE_OBJECT.name]
     rows = kept.table([*wanted, OBJECT_PLACE], places[order])
     objects = uris.take(rows[OBJECT_PLACE].combine_chunks())

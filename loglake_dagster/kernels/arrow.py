@@ -109,3 +109,52 @@ def taken(column: pa.ChunkedArray, places: pa.Array) -> pa.Array | pa.ChunkedArr
         values.take(places.slice(a, b - a)).cast(column.type) for a, b in cut_batches(sizes, len(places), BATCH_BYTES)
     ]
     return pa.chunked_array(chunks, column.type)
+
+
+def sorted_places(rows: pa.Table, names: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The places of the rows in the order of these columns, nulls last; equal rows stay as they stand.
+
+    What Arrow's sort says, in a third of its time: the first columns, up to one that is no text, become one number, and
+    Arrow is asked about the rows alone that have it in common.
+    """
+    numbers, room = np.zeros(rows.num_rows, np.int64), 1
+    for name in names:
+        ranks, count = _ranks(combined(rows[name]))
+        if room * count > _LARGEST:
+            break
+        numbers, room = numbers * count + ranks, room * count
+        if not _is_text(rows[name].type):
+            break
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    is_next_alike = ordered[1:] == ordered[:-1]
+    alike = np.flatnonzero(np.append(is_next_alike, False) | np.append(False, is_next_alike))
+    if len(alike):
+        places = order[alike]
+        left = rows.select(list(names)).take(pa.array(places))
+        order[alike] = places[pc.sort_indices(left, sort_keys=[(name, "ascending") for name in names]).to_numpy()]
+    return order
+
+
+_LARGEST = np.iinfo(np.int64).max
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _ranks(column: pa.Array) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
+    """Numbers from 0 on that are ordered as the values are, null the largest; and how many there may be."""
+    if _is_text(column.type):
+        coded = column.dictionary_encode()
+        count = len(coded.dictionary)
+        rank = np.full(count + 1, count, np.int64)
+        rank[pc.sort_indices(coded.dictionary).to_numpy()] = np.arange(count)
+        return rank[pc.fill_null(coded.indices, count).to_numpy()], count + 1
+    values = column.cast(pa.int64())
+    if values.null_count == len(values):
+        return np.zeros(len(values), np.int64), 1
+    least, most = (one.as_py() for one in pc.min_max(values).values())
+    if most - least + 1 > _LARGEST:  # they do not fit: Arrow is asked about all
+        return np.zeros(len(values), np.int64), 1
+    return pc.fill_null(pc.subtract(values, least), most - least + 1).to_numpy(), most - least + 2
