@@ -165,7 +165,7 @@ def open_workers(count: int, threads: int = 1) -> Iterator[Workers]:
     executor = ProcessPoolExecutor(count - 1, mp_context=context, initializer=start_worker)
     is_done = False
     try:
-        with _without_main():
+        with _plain_start():
             started = [executor.submit(int) for _ in range(count - 1)]  # a process starts with each
         yield Workers(executor, started)
         is_done = True
@@ -178,13 +178,16 @@ _starting = threading.Lock()
 
 
 @contextmanager
-def _without_main() -> Iterator[None]:
+def _plain_start() -> Iterator[None]:
     """While processes are started: spawn imports the parent's main module in each of them (Dagster's takes a second),
     and nothing that they run is of it."""
     with _starting:
         main = sys.modules["__main__"]
         spec, file = main.__spec__, main.__dict__.pop("__file__", None)
         main.__spec__ = None
+        # numpy's OpenBLAS would start a thread a core, each of which spins for a tenth of a second; no worker, and no
+        # process after it, multiplies matrices.
+        os.putenv("OPENBLAS_NUM_THREADS", "1")
         try:
             yield
         finally:
