@@ -11,17 +11,20 @@ VERSION = re.search(r'__version__ = "(.+?)"', (HERE / "loglake_dagster/__init__.
 CORE = [
     "click>=8.1",
     "dagster>=1.13.27,<1.14",
+    "deflate>=0.7",
     "duckdb>=2.0,<3",
     "isal>=1.7",
     "msgspec>=0.20",
     "numpy>=2",
     "obstore>=0.8",
+    "protobuf>=5",
     "pyarrow>=26,<27",
     "pydantic>=2.10,<3",
     "pyorc>=0.12,<0.13",
     "pyyaml>=6",
     "rich>=13",
     "xxhash>=3.5",
+    "zstandard>=0.23",
 ]
 AWS = ["boto3>=1.40", "dagster-aws>=0.29.27,<0.30"]
 SPARK = ["dagster-pyspark>=0.29.27,<0.30", "pandas>=2.2,<3", "pyspark>=4.0,<5"]

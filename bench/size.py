@@ -31,7 +31,7 @@ from loglake_dagster.sources.cloudtrail import SOURCE
 SAMPLE = pathlib.Path(__file__).parents[1] / "examples" / "sample_day" / "landing" / "trail"
 # Files that make_sample.py added to the real ones of the sample.
 MADE = "_Made"
-PACKINGS = (OrcSettings("zlib"), OrcSettings("zlib_small"), OrcSettings("zstd"))
+PACKINGS = (OrcSettings("zlib"), OrcSettings("zlib_small"), OrcSettings("zstd"), OrcSettings("zstd_small"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ class _Quality(_Section):
 
 
 class _Orc(_Section):
-    compression: Literal["zlib", "zlib_small", "zstd"] = "zlib"
+    compression: Literal["zlib", "zlib_small", "zstd", "zstd_small"] = "zlib"
 
 
 class _Columns(_Section):

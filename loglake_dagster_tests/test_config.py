@@ -213,7 +213,10 @@ def test_a_file_that_is_none(file, text, message):
         # one of a few
         ("engine: {type: flink}", "4: engine.type: expected 'embedded' or 'spark', got 'flink'"),
         ("catalog: {type: glue}", "4: catalog.type: expected 'sqlite', got 'glue'"),
-        ("orc: {compression: gzip}", "4: orc.compression: expected 'zlib', 'zlib_small' or 'zstd', got 'gzip'"),
+        (
+            "orc: {compression: gzip}",
+            "4: orc.compression: expected 'zlib', 'zlib_small', 'zstd' or 'zstd_small', got 'gzip'",
+        ),
         # text, lists
         ("s3: {region: 5}", "4: s3.region: expected text, got 5 (int); put it in quotes"),
         ("controls: {accounts: {deny: [123456789012]}}",

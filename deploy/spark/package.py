@@ -32,12 +32,14 @@ ENTRY = Path(__file__).parent / "loglake_day.py"
 BOTO = ("boto3", "botocore", "jmespath", "s3transfer", "urllib3")
 LIBRARIES = (
     "dagster-pipes",
+    "deflate",
     "duckdb",
     "isal",
     "msgspec",
     "numpy",
     "obstore",
     "pandas",
+    "protobuf",
     "pyarrow",
     "python-dateutil",
     "pytz",
@@ -45,6 +47,7 @@ LIBRARIES = (
     "typing_extensions",
     "tzdata",
     "xxhash",
+    "zstandard",
 )
 # Folders of the checkout that are no part of a wheel, and large or changing.
 NOT_BUILT = ("build", "dist", "lake", "landing", "examples", "loglake_dagster_tests")

@@ -1,4 +1,4 @@
-"""ORC parts: how a data file is packed, and how it is read back, whole or stripe by stripe.
+"""ORC parts: how a data file is packed (compressed: orc_compression.py), and how it is read back, whole or by stripes.
 
 Dictionaries are on (pyarrow's default has none, a third larger), the id columns have bloom filters. A filter is asked
 for by ORC column id, which in a flat file is the field's index plus one: another number filters another column
@@ -8,7 +8,7 @@ silently, so tests prove where the filters sit.
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -16,19 +16,24 @@ import pyarrow.compute as pc
 from pyarrow import orc
 
 from loglake_dagster.errors import StoreError
+from loglake_dagster.io.orc_compression import Codec, compress_orc, fast_zlib, fast_zstd, small_zlib, small_zstd
 from loglake_dagster.kernels.arrow import arrow_schema
 from loglake_dagster.lake.manifest import Stripe
 from loglake_dagster.lake.schema import Table
 from loglake_dagster.lake.settings import OrcSettings
 
 DICTIONARY_THRESHOLD = 0.8
-# Rows are sorted by what readers search by: of small stripes a question reads few (adr/0016).
-STRIPE_BYTES = 256 << 10
+# Rows are sorted by what readers search by: of small stripes a question reads few (adr/0016). Of long rows a stripe has
+# fewer, for readers hold it whole.
+STRIPE_ROWS = 6000
+STRIPE_MEMORY = 64 << 20
 # A filter of ids is made for this many rows, also of a stripe that has fewer.
 ROW_GROUP = 3000
 # A part has ten filters or so: at 5 % each, two parts in five would let an absent id pass.
 BLOOM_FALSE_POSITIVES = 0.03
-COMPRESSION_BLOCK_BYTES = 256 << 10
+_CODECS: Mapping[str, Callable[[], Codec]] = {
+    "zlib": fast_zlib, "zlib_small": small_zlib, "zstd": fast_zstd, "zstd_small": small_zstd,
+}  # fmt: skip
 # What pyarrow raises for a damaged file: a footer that is cut off is an OSError there.
 _UNREADABLE = (pa.ArrowException, OSError)
 # Longer texts are hostile ones: a manifest does not repeat them for each stripe.
@@ -39,21 +44,26 @@ _BOUNDED = ("eventname", "recipientaccountid", "owner", "loggroup", "sessionid",
 def pack_part(rows: pa.Table, table: Table, settings: OrcSettings) -> bytes:
     """An ORC file of the rows, which have the table's columns in its order."""
     names = table.column_names
-    codec, _, effort = settings.compression.partition("_")
     sink = pa.BufferOutputStream()
     orc.write_table(
         rows,
         sink,
-        compression=codec,
-        compression_strategy="compression" if effort else "speed",
-        compression_block_size=COMPRESSION_BLOCK_BYTES,
-        stripe_size=STRIPE_BYTES,
+        compression="uncompressed",
+        # A stripe ends after the batch that makes it larger than this: with each.
+        stripe_size=1,
+        batch_size=stripe_rows(rows),
         row_index_stride=ROW_GROUP,
         dictionary_key_size_threshold=DICTIONARY_THRESHOLD,
         bloom_filter_fpp=BLOOM_FALSE_POSITIVES,
         bloom_filter_columns=[names.index(name) + 1 for name in table.lookup_columns if name in names],
     )
-    return bytes(memoryview(sink.getvalue()))
+    return compress_orc(memoryview(sink.getvalue()), _CODECS[settings.compression]())
+
+
+def stripe_rows(rows: pa.Table) -> int:
+    """How many of the rows, by their mean size, make a stripe."""
+    fitting: int = STRIPE_MEMORY * rows.num_rows // max(1, rows.nbytes)
+    return max(1, min(STRIPE_ROWS, fitting))
 
 
 def read_part(data: bytes, table: Table, columns: Sequence[str] | None = None) -> pa.Table:

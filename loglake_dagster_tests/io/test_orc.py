@@ -21,13 +21,11 @@ from loglake_dagster.lake.schema import Column, Table
 from loglake_dagster.lake.settings import OrcSettings
 from loglake_dagster.lake.source import Wanted
 from loglake_dagster.sources import cloudtrail, cloudwatch
+from loglake_dagster_tests.io.every_kind import EPOCH, TABLE
 from loglake_dagster_tests.made import LIMIT, document, entry, log_event
 
 LANDING = Path(__file__).parents[2] / "examples/sample_day/landing"
 ZLIB, ZSTD = OrcSettings("zlib"), OrcSettings("zstd")
-KINDS = ("string", "json", "boolean", "int", "bigint", "timestamp", "date")
-TABLE = Table("t", "Every kind.", tuple(Column(f"a_{kind}", kind, "A column.") for kind in KINDS), ())
-EPOCH = dt.datetime(1970, 1, 1)
 ROWS = st.fixed_dictionaries(
     {
         "a_string": st.none() | st.text(),

@@ -27,13 +27,21 @@ from loglake_dagster.engines.lake import Lake
 from loglake_dagster.engines.query import TABLES, run_query
 from loglake_dagster.engines.readready import materialize_readready
 from loglake_dagster.engines.sessions import materialize_sessions
+from loglake_dagster.io.orc import pack_part
 from loglake_dagster.lake.schema import Table
+from loglake_dagster.lake.settings import OrcSettings
 from loglake_dagster.sources import SOURCES
+from loglake_dagster_tests.io.every_kind import TABLE as EVERY_KIND
+from loglake_dagster_tests.io.every_kind import many_rows
+from loglake_dagster_tests.io.test_orc_compression import PACKINGS
 from loglake_dagster_tests.made import DAY
 from loglake_dagster_tests.spark.real_files import deliver_real_files, real_lake
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 ZONE = "America/New_York"
+MANY = many_rows(16_000)
+# Of row groups at the ends of stripes and between.
+SCATTERED = (2999, 3000, 5999, 6000, 9001, 15_999)
 DAYS = (SAMPLE_DAY, DAY)
 Rows = list[dict[str, Any]]
 
@@ -61,15 +69,23 @@ def _not_in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def seen_by_spark(lake: Lake) -> dict[str, Rows]:
-    """Each table's rows as Spark reads them, all in one session."""
-    asked = {table.name: (_spark_schema(table), [str(path) for path in parts_of(lake, table.name)]) for table in TABLES}
+def seen_by_spark(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rows]:
+    """Each table's rows as Spark reads them, and of parts of many rows those that it is asked for, all in one
+    session."""
+    asked = {
+        table.name: (_spark_schema(table), [str(path) for path in parts_of(lake, table.name)], "true")
+        for table in TABLES
+    }
+    for settings in PACKINGS:
+        path = tmp_path_factory.mktemp("parts") / f"{settings.compression}.orc"
+        path.write_bytes(pack_part(MANY, EVERY_KIND, settings))
+        asked[settings.compression] = (_spark_schema(EVERY_KIND), [str(path)], f"a_bigint IN {SCATTERED}")
     command = [sys.executable, "-m", "loglake_dagster_tests.spark.read_orc"]
     environment = {**os.environ, "TZ": ZONE, "PYSPARK_PYTHON": sys.executable}
     given = json.dumps({name: one for name, one in asked.items() if one[1]})
     done = subprocess.run([*command, given], capture_output=True, text=True, env=environment, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    rows: dict[str, Rows] = {table.name: [] for table in TABLES}
+    rows: dict[str, Rows] = {name: [] for name in asked}
     for line in done.stdout.splitlines():
         word, _space, rest = line.partition(" ")
         if word == "row":
@@ -130,3 +146,12 @@ def test_a_known_moment_is_that_moment(seen_by_spark: dict[str, Rows]) -> None:
     """Not only the same everywhere, but right: 12:18:40 UTC of the sample's story."""
     started = {row["sessionid"]: row["eventtime"] for row in seen_by_spark["sessions"]}
     assert started["0d9e8c7b6a5f41320"] == 1688991520 * 1_000_000
+
+
+@pytest.mark.parametrize("settings", PACKINGS, ids=lambda one: one.compression)
+def test_spark_skips_to_the_row_groups_that_it_is_asked_for(
+    seen_by_spark: dict[str, Rows], settings: OrcSettings
+) -> None:
+    rows = MANY.take(list(SCATTERED)).to_pylist()
+    wanted = [{k: v.isoformat() if type(v) is dt.date else v for k, v in row.items()} for row in rows]
+    assert plain(seen_by_spark[settings.compression]) == plain(wanted)
