@@ -299,3 +299,20 @@ def test_every_sound_member_comes_back_from_among_many_bad_ones_for_a_few_times_
     assert result.texts == [noise(size, n) for n in range(1, count, 2)]
     assert result.damage.lost_share == pytest.approx(0.5, abs=0.01)
     assert counts["in"] < 3 * len(data) + (1 << 16)
+
+
+def test_a_size_that_is_anothers_hides_no_member():
+    """Room is made by the size at the end of the object: that of the first member too, where both say the same."""
+    member = gzip.compress(b'{"Records":[]}')
+    assert inflate(member * 3, LIMIT).texts == [b'{"Records":[]}'] * 3
+
+
+@pytest.mark.parametrize("said", [0, 13, 15, 2**32 - 1])
+def test_a_wrong_size_at_the_end_is_damage_and_takes_no_memory(said):
+    member = gzip.compress(b'{"Records":[]}')[:-4] + said.to_bytes(4, "little")
+    tracemalloc.start()
+    with pytest.raises(ObjectError, match="corrupt gzip"):
+        inflate(member, 1 << 30)
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20

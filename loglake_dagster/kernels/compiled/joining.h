@@ -64,10 +64,18 @@ static int take_given(Given *column, PyObject *told, int64_t end)
     return 1;
 }
 
-/* A row as bytes: what each column says of it into `said`, then the texts after them. NULL with an exception set. */
-static PyObject *joined_row(const Given *columns, Py_ssize_t count, int64_t row, int64_t *said)
+/* A text of a row, where it stands. */
+typedef struct {
+    const byte *start;
+    size_t size;
+} Piece;
+
+/* A row as bytes: what each column says of it into `said`, then the texts after them, gathered in `pieces`. NULL with an
+   exception set. */
+static PyObject *joined_row(const Given *columns, Py_ssize_t count, int64_t row, int64_t *said, Piece *pieces)
 {
     size_t size = (size_t)count * 8;
+    Piece *piece = pieces;
     for (Py_ssize_t i = 0; i < count; i++) {
         const Given *column = &columns[i];
         if (column->is_null) /* said already */
@@ -77,13 +85,14 @@ static PyObject *joined_row(const Given *columns, Py_ssize_t count, int64_t row,
         } else if (!column->has_texts) {
             said[i] = ((const int64_t *)column->values.buf)[column->offset + row];
         } else {
-            int64_t first = start_of(column, row);
-            said[i] = start_of(column, row + 1) - first;
-            if (said[i] < 0 || first < 0 || first + said[i] > column->texts.len) {
+            int64_t first = start_of(column, row), length = start_of(column, row + 1) - first;
+            if (length < 0 || first < 0 || first + length > column->texts.len) {
                 PyErr_SetString(PyExc_ValueError, "a column's offsets do not ascend");
                 return NULL;
             }
-            size += (size_t)said[i];
+            said[i] = length;
+            *piece++ = (Piece){(const byte *)column->texts.buf + first, (size_t)length};
+            size += (size_t)length;
         }
     }
     PyObject *joined = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
@@ -92,12 +101,9 @@ static PyObject *joined_row(const Given *columns, Py_ssize_t count, int64_t row,
     byte *out = (byte *)PyBytes_AsString(joined);
     memcpy(out, said, (size_t)count * 8);
     out += count * 8;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        const Given *column = &columns[i];
-        if (column->is_null || !column->has_texts || said[i] <= 0)
-            continue;
-        memcpy(out, (const byte *)column->texts.buf + start_of(column, row), (size_t)said[i]);
-        out += said[i];
+    for (const Piece *one = pieces; one < piece; one++) {
+        memcpy(out, one->start, one->size);
+        out += one->size;
     }
     return joined;
 }
@@ -122,7 +128,8 @@ static PyObject *join_rows(PyObject *module, PyObject *args)
     }
     Given *columns = calloc((size_t)count + 1, sizeof *columns);
     int64_t *said = calloc((size_t)count + 1, sizeof *said);
-    if (columns == NULL || said == NULL) {
+    Piece *pieces = calloc((size_t)count + 1, sizeof *pieces);
+    if (columns == NULL || said == NULL || pieces == NULL) {
         PyErr_NoMemory();
         goto done;
     }
@@ -133,7 +140,7 @@ static PyObject *join_rows(PyObject *module, PyObject *args)
     }
     rows = PyList_New((Py_ssize_t)(stop - start));
     for (int64_t row = start; rows != NULL && row < stop; row++) {
-        PyObject *one = joined_row(columns, count, row, said);
+        PyObject *one = joined_row(columns, count, row, said, pieces);
         if (one == NULL || PyList_SetItem(rows, (Py_ssize_t)(row - start), one) < 0)
             Py_CLEAR(rows);
     }
@@ -141,6 +148,7 @@ done:
     if (columns != NULL)
         give_back(columns, count);
     free(said);
+    free(pieces);
     return rows;
 }
 
