@@ -123,7 +123,7 @@ TARGETS = (
     Target("peak memory of a whole day, GB", (SEED, "day"), None, 2, "peak_gb", True),
 )
 # Bytes an event of the real files, by packing and columns; they are no measurement of a round.
-SIZES = {("zlib_small", "all columns"): 86, ("zstd", "all columns"): 79, ("zlib_small", "lean"): 60}
+SIZES = {("zlib", "all columns"): 86, ("zstd_small", "all columns"): 79, ("zlib", "lean"): 60}
 
 
 @dataclass(slots=True)
