@@ -35,10 +35,10 @@ from loglake_dagster.sources.cloudtrail import SOURCE
 
 # A function belongs to the first stage whose pattern is found in `file:line(name)`.
 STAGES = (
-    ("ORC", r"pyarrow/orc\.py|io/orc\.py"),
+    ("ORC", r"pyarrow/orc\.py|io/orc|deflate_compress|Zstd|google"),
     ("order", r"pyarrow/compute\.py|kernels/(accounting|rows|arrow)\.py"),
     ("hashing", r"join_rows|kernels/hashing\.py|xxh|engines/runs\.py|identity_files|numpy"),
-    ("inflating, reading", r"isal|kernels/inflate\.py|\bio\.open|FileIO|BufferedReader|pathlib|io/store\.py"),
+    ("inflating, reading", r"isal|igzip|kernels/inflate\.py|\bio\.open|FileIO|BufferedReader|pathlib|io/store\.py"),
     ("records to columns", r"_columns\.|msgspec|kernels/"),
     ("the rest", ""),
 )
