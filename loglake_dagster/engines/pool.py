@@ -27,7 +27,7 @@ import pyarrow as pa
 from loglake_dagster.errors import LogLakeError
 from loglake_dagster.kernels.arrow import use_plain_memory
 
-# ORC's writer takes half a gigabyte for each part, uses a tenth of it and gives all back: out of the gaps that decoding
+# ORC's writer takes some 400 MB for each part, uses a seventh of it and gives all back: out of the gaps that decoding
 # has left, so that a worker would in the course of some parts grow by all of it. What is beyond this goes back to the
 # system; if it went after each part, making its pages anew would take a twentieth of the time (adr/0018).
 MOST_KEPT = 475 << 20
