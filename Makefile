@@ -40,7 +40,8 @@ test-slow: $(VENV)/dev  ## minutes: many seeds, large workloads, memory
 test-sanitized: $(VENV)/dev  ## the compiled columns' tests under the address and undefined behaviour sanitizers; needs gcc
 	@CFLAGS="-O1 -g -fsanitize=address,undefined" $(PIP) --no-deps --force-reinstall -e .
 	@status=0; LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-	  $(BIN)/pytest loglake_dagster_tests/kernels/test_columns.py loglake_dagster_tests/kernels/test_undeclared.py || status=$$?; \
+	  $(BIN)/pytest loglake_dagster_tests/kernels/test_columns.py loglake_dagster_tests/kernels/test_undeclared.py \
+	    loglake_dagster_tests/kernels/test_hashing.py loglake_dagster_tests/sources/test_cloudtrail.py || status=$$?; \
 	  $(PIP) --no-deps --force-reinstall -e .; exit $$status
 
 spark-package: $(VENV)/dev  ## what EMR Serverless and Glue are given, into build/spark: URI=s3://bucket/loglake

@@ -9,6 +9,7 @@ import importlib.abc
 import mmap
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -25,6 +26,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from loglake_dagster.errors import LogLakeError
+from loglake_dagster.io.worker import begin_worker
 from loglake_dagster.kernels.arrow import use_plain_memory
 
 # ORC's writer takes some 400 MB for each part, uses a seventh of it and gives all back: out of the gaps that decoding
@@ -162,10 +164,11 @@ def open_workers(count: int, threads: int = 1) -> Iterator[Workers]:
     # spawn: the parent has threads (Dagster's, Arrow's, obstore's), and a forked copy of their locks can hang. A server
     # that forks workers is a tenth of a second faster, and has the path, environment and output of its first hour.
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(count - 1, mp_context=context, initializer=start_worker)
+    start = (pickle.dumps(start_worker),)
+    executor = ProcessPoolExecutor(count - 1, mp_context=context, initializer=begin_worker, initargs=start)
     is_done = False
     try:
-        with _plain_start():
+        with _without_main():
             started = [executor.submit(int) for _ in range(count - 1)]  # a process starts with each
         yield Workers(executor, started)
         is_done = True
@@ -178,16 +181,13 @@ _starting = threading.Lock()
 
 
 @contextmanager
-def _plain_start() -> Iterator[None]:
+def _without_main() -> Iterator[None]:
     """While processes are started: spawn imports the parent's main module in each of them (Dagster's takes a second),
     and nothing that they run is of it."""
     with _starting:
         main = sys.modules["__main__"]
         spec, file = main.__spec__, main.__dict__.pop("__file__", None)
         main.__spec__ = None
-        # numpy's OpenBLAS would start a thread a core, each of which spins for a tenth of a second; no worker, and no
-        # process after it, multiplies matrices.
-        os.putenv("OPENBLAS_NUM_THREADS", "1")
         try:
             yield
         finally:

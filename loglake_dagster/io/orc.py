@@ -11,22 +11,23 @@ import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import orc
 
 from loglake_dagster.errors import StoreError
 from loglake_dagster.io.orc_compression import Codec, compress_orc, fast_zlib, fast_zstd, small_zlib, small_zstd
-from loglake_dagster.kernels.arrow import arrow_schema
+from loglake_dagster.kernels.arrow import arrow_schema, row_sizes
 from loglake_dagster.lake.manifest import Stripe
 from loglake_dagster.lake.schema import Table
 from loglake_dagster.lake.settings import OrcSettings
 
 DICTIONARY_THRESHOLD = 0.8
-# Rows are sorted by what readers search by: of small stripes a question reads few (adr/0016). Of long rows a stripe has
-# fewer, for readers hold it whole.
+# Rows are sorted by what readers search by: of small stripes a question reads few (adr/0016). Of long rows they have
+# fewer, for readers hold a stripe whole.
 STRIPE_ROWS = 6000
-STRIPE_MEMORY = 64 << 20
+STRIPE_MEMORY = 128 << 20
 # A filter of ids is made for this many rows, also of a stripe that has fewer.
 ROW_GROUP = 3000
 # A part has ten filters or so: at 5 % each, two parts in five would let an absent id pass.
@@ -49,7 +50,7 @@ def pack_part(rows: pa.Table, table: Table, settings: OrcSettings) -> bytes:
         rows,
         sink,
         compression="uncompressed",
-        # A stripe ends after the batch that makes it larger than this: with each.
+        # A stripe ends after the batch that makes it larger than this: with each, but for a handful of numbers.
         stripe_size=1,
         batch_size=stripe_rows(rows),
         row_index_stride=ROW_GROUP,
@@ -61,9 +62,13 @@ def pack_part(rows: pa.Table, table: Table, settings: OrcSettings) -> bytes:
 
 
 def stripe_rows(rows: pa.Table) -> int:
-    """How many of the rows, by their mean size, make a stripe."""
-    fitting: int = STRIPE_MEMORY * rows.num_rows // max(1, rows.nbytes)
-    return max(1, min(STRIPE_ROWS, fitting))
+    """How many of the rows make a stripe: where long ones stand side by side, so many fewer for all."""
+    count = max(1, min(STRIPE_ROWS, rows.num_rows))
+    if rows.nbytes > STRIPE_MEMORY:
+        ends = np.append(0, np.cumsum(row_sizes(rows)))
+        while count > 1 and (ends[count:] - ends[:-count]).max(initial=0) > STRIPE_MEMORY:
+            count //= 2
+    return count
 
 
 def read_part(data: bytes, table: Table, columns: Sequence[str] | None = None) -> pa.Table:

@@ -19,6 +19,7 @@ from typing import Any
 import deflate
 import zstandard
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 from loglake_dagster.errors import StoreError
 
@@ -28,6 +29,7 @@ CHUNK_BYTES = 256 << 10
 _MAGIC = b"ORC"
 # A shorter stream is never smaller with what a compressed one begins with.
 _SHORTEST = 16
+_OTHERWISE = ": this release of pyarrow writes otherwise; install the one that was tested (constraints.txt)"
 # Kinds of streams. Those from ROW_INDEX on stand in front of the others.
 _PRESENT, _DATA, _LENGTH, _SECONDARY, _ROW_INDEX = 0, 1, 2, 5, 6
 # Kinds of encodings, and of columns.
@@ -86,7 +88,7 @@ def fast_zstd() -> Codec:
 
 
 def small_zstd() -> Codec:
-    """zstd that looks for the best way: ten times as long. Lower levels take less of that and save nothing."""
+    """zstd that looks for the best way: packing takes ten times as long as with its first level."""
     return _zstd(15)
 
 
@@ -97,6 +99,7 @@ def _zstd(level: int) -> Codec:
 def compress_orc(data: memoryview, codec: Codec) -> bytes:
     """The file, written without compression, with compressed streams. StoreError if it is not built as is known here:
     another release of the library may write otherwise."""
+    data = data.cast("B")  # pyarrow's bytes are signed
     script_at = len(data) - 1 - data[-1]
     script = _read("PostScript", data[script_at:-1])
     if script.compression:
@@ -128,6 +131,8 @@ class _Chunks:
 
     def place(self, byte: int) -> tuple[int, int]:
         """Where a byte of the stream is: (its chunk's start, its place in what that holds). The end is in the last."""
+        if byte > self.size:
+            raise StoreError(f"an ORC row index points to byte {byte} of a stream of {self.size}{_OTHERWISE}")
         if not self.starts:
             return 0, 0
         number = min(byte // CHUNK_BYTES, len(self.starts) - 1)
@@ -207,8 +212,8 @@ def _moved(index: memoryview, layout: _Layout, column: int) -> bytes:
         old = list(entry.positions)
         if len(old) != expected:
             raise StoreError(
-                f"an ORC row index of column {column}: expected positions of {expected} numbers, got {len(old)}: this "
-                "release of pyarrow writes otherwise; install the one that was tested (constraints.txt)"
+                f"an ORC row index of column {column}: expected positions of {expected} numbers, "
+                f"got {len(old)}{_OTHERWISE}"
             )
         new: list[int] = []
         at = 0
@@ -222,7 +227,10 @@ def _moved(index: memoryview, layout: _Layout, column: int) -> bytes:
 
 def _read(name: str, data: memoryview) -> Any:
     """A message of this name."""
-    return _classes()[name].FromString(bytes(data))
+    try:
+        return _classes()[name].FromString(bytes(data))
+    except DecodeError as error:
+        raise StoreError(f"an ORC file whose {name} cannot be read: {error}") from error
 
 
 @cache

@@ -81,7 +81,7 @@ def _in_order(table: Table, kept: Rows, keys: Rows, places: _Counts, entries: Se
     uris = pa.array([entry.uri for entry in entries], pa.string())
     names = [name for name in table.row_order if name != SOURCE_OBJECT.name]
     chosen = keys.table([*names, OBJECT_PLACE], places)
-    # Of two URIs the one that comes first is that of the lower rank, and a rank is smaller.
+    # The order alone needs the objects here: their ranks are ordered as their URIs are.
     ranks = pc.rank(uris, tiebreaker="dense").cast(pa.int64())
     chosen = chosen.append_column(SOURCE_OBJECT.name, ranks.take(chosen[OBJECT_PLACE]))
     order = sorted_places(chosen, table.row_order)

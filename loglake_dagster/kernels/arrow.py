@@ -79,13 +79,17 @@ def cut_rows(rows: pa.Table, size_limit: int) -> Iterator[pa.Table]:
     if rows.num_rows and rows.nbytes <= size_limit:
         yield rows
         return
-    sizes = np.zeros(rows.num_rows, np.int64)
+    for start, end in cut_batches(row_sizes(rows).tolist(), rows.num_rows, size_limit):
+        yield rows.slice(start, end - start)
+
+
+def row_sizes(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """What each row takes of memory, in bytes: its texts, and eight a column."""
+    sizes = np.full(rows.num_rows, 8 * rows.num_columns, np.int64)
     for column in rows.columns:
         if pa.types.is_string(column.type):
             sizes += pc.fill_null(pc.binary_length(column), 0).to_numpy()
-    fixed = 8 * rows.num_columns
-    for start, end in cut_batches((sizes + fixed).tolist(), rows.num_rows, size_limit):
-        yield rows.slice(start, end - start)
+    return sizes
 
 
 def combined(column: pa.ChunkedArray) -> pa.Array:
@@ -151,10 +155,11 @@ def _ranks(column: pa.Array) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
         rank = np.full(count + 1, count, np.int64)
         rank[pc.sort_indices(coded.dictionary).to_numpy()] = np.arange(count)
         return rank[pc.fill_null(coded.indices, count).to_numpy()], count + 1
+    all_alike = np.zeros(len(column), np.int64), 1  # Arrow is asked about all
+    if column.null_count == len(column) or not (pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type)):
+        return all_alike
     values = column.cast(pa.int64())
-    if values.null_count == len(values):
-        return np.zeros(len(values), np.int64), 1
     least, most = (one.as_py() for one in pc.min_max(values).values())
-    if most - least + 1 > _LARGEST:  # they do not fit: Arrow is asked about all
-        return np.zeros(len(values), np.int64), 1
+    if most - least + 1 > _LARGEST:
+        return all_alike
     return pc.fill_null(pc.subtract(values, least), most - least + 1).to_numpy(), most - least + 2

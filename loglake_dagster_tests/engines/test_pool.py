@@ -1,5 +1,6 @@
 """Worker processes: results in order, errors whole; and whose scratch folders are removed."""
 
+import ctypes
 import fcntl
 import multiprocessing
 import os
@@ -101,6 +102,25 @@ def test_a_worker_that_cannot_start_is_an_error_in_words(monkeypatch: pytest.Mon
     monkeypatch.setattr(pool, "start_worker", fail_to_start)
     with open_workers(2) as workers, pytest.raises(LogLakeError, match="a worker process was ended"):
         workers.ordered(slow, [(n,) for n in range(100)])
+
+
+def threads_for_matrices(folder: Path, number: int) -> int:
+    """Writes down what OpenBLAS is told in this process's environment, which os.environ does not show."""
+    library = ctypes.CDLL(None)
+    library.getenv.restype = ctypes.c_char_p
+    (folder / str(os.getpid())).write_bytes(library.getenv(b"OPENBLAS_NUM_THREADS") or b"")
+    return slow(number)
+
+
+def test_workers_start_no_threads_for_matrices_and_their_parent_keeps_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with open_workers(2) as workers:
+        workers.ordered(threads_for_matrices, [(tmp_path, n) for n in range(12)])
+    told = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert told.pop(str(os.getpid())) == ""
+    assert list(told.values()) == ["1"]
 
 
 class FullMachine(ProcessPoolExecutor):

@@ -1,7 +1,6 @@
 """Streams compressed after they were written: what they say, and where row indexes point, is what the library wrote."""
 
 import io
-import itertools
 import zlib
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ from pyorc.predicates import PredicateColumn
 
 from loglake_dagster.errors import StoreError
 from loglake_dagster.io import orc_compression
-from loglake_dagster.io.orc import ROW_GROUP, STRIPE_ROWS, pack_part, read_part
+from loglake_dagster.io.orc import ROW_GROUP, STRIPE_ROWS, pack_part, read_part, stripe_rows
 from loglake_dagster.io.orc_compression import CHUNK_BYTES, Codec, compress_orc, fast_zlib, small_zlib
 from loglake_dagster.lake.settings import OrcSettings
 from loglake_dagster_tests.io.every_kind import TABLE, many_rows
@@ -28,6 +27,7 @@ INFLATE = {
 ROW_INDEX = 6
 MANY = many_rows(16_000)
 LONG = many_rows(4000, text_bytes=600)
+CHUNKS = many_rows(7000, text_bytes=200)
 
 
 def written(rows, batch=5000, group=2000):
@@ -129,17 +129,41 @@ def test_the_rows_of_these_tests_need_several_chunks_groups_and_stripes():
     assert {0, 2, 3} <= set(Read(written(MANY)).encodings.values())  # as it is, and by dictionary
 
 
+def found_by_pyorc(data, number):
+    """The rows of the row group that has the number, as pyorc reads them: it seeks there in every column's streams."""
+    reader = pyorc.Reader(io.BytesIO(data), predicate=PredicateColumn(pyorc.TypeKind.LONG, "a_bigint") == number)
+    return [tuple(v.replace(tzinfo=None) if hasattr(v, "tzinfo") and v else v for v in row) for row in reader]
+
+
 @pytest.mark.parametrize("settings", PACKINGS, ids=lambda one: one.compression)
-def test_a_reader_that_skips_row_groups_finds_their_rows(settings):
-    """pyorc seeks in every column's streams to the row group whose bounds hold the value."""
-    data, rows = pack_part(MANY, TABLE, settings), MANY.to_pylist()
-    assert read_part(data, TABLE).equals(MANY)
-    expected = [tuple(row.values()) for row in rows]
+@pytest.mark.parametrize("rows", [MANY, CHUNKS], ids=["many", "chunks"])
+def test_a_reader_that_skips_row_groups_finds_their_rows(rows, settings):
+    data, expected = pack_part(rows, TABLE, settings), [tuple(row.values()) for row in rows.to_pylist()]
+    assert read_part(data, TABLE).equals(rows)
     for wanted in (0, 2999, 3000, 5999, 6000, 8999, 9000, 11_111, 12_000, 15_999):
-        reader = pyorc.Reader(io.BytesIO(data), predicate=PredicateColumn(pyorc.TypeKind.LONG, "a_bigint") == wanted)
-        read = [tuple(v.replace(tzinfo=None) if hasattr(v, "tzinfo") and v else v for v in row) for row in reader]
-        first = wanted - wanted % STRIPE_ROWS % ROW_GROUP
-        assert read == expected[first : min(first + ROW_GROUP, len(expected))]
+        if wanted < len(expected):
+            first = wanted - wanted % STRIPE_ROWS % ROW_GROUP
+            assert found_by_pyorc(data, wanted) == expected[first : min(first + ROW_GROUP, len(expected))]
+
+
+def test_a_reader_finds_row_groups_that_begin_where_a_chunk_does_or_behind_the_last_one():
+    """Groups of 2,048 texts of 128 bytes are a chunk each, and of one column the last group has nothing."""
+    dates = pa.array(
+        [d if n < 4096 else None for n, d in enumerate(many_rows(6144)["a_date"].to_pylist())], pa.date32()
+    )
+    rows = many_rows(6144).set_column(0, "a_string", pa.array([f"{n:0128}" for n in range(6144)]))
+    rows = rows.set_column(6, "a_date", dates)
+    plain = written(rows, batch=6144, group=2048)
+    starts = [pointed_at(groups, Read(plain), 0, 1, False)[0][1] for groups in Read(plain).positions[0, 1]]
+    assert [len(left) % CHUNK_BYTES for left in starts] == [0, 0, 0]
+    expected = [tuple(row.values()) for row in rows.to_pylist()]
+    for codec in (fast_zlib(), orc_compression.fast_zstd()):
+        data = compress_orc(plain, codec)
+        assert [found_by_pyorc(data, number) for number in (1, 2048, 6143)] == [
+            expected[:2048],
+            expected[2048:4096],
+            expected[4096:],
+        ]
 
 
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=12), st.sampled_from(PACKINGS), st.integers(1, 40))
@@ -188,14 +212,24 @@ def test_positions_of_another_form_are_refused(monkeypatch):
         compress_orc(written(MANY), fast_zlib())
 
 
-def test_stripes_are_cut_by_rows_and_by_memory():
-    packed = Read(pack_part(MANY, TABLE, PACKINGS[0]))
-    groups = [packed.positions[number, 0] for number in range(len(packed.footer.stripes))]
-    assert [len(one) for one in groups] == [2, 2, 2]
-    counts = [
-        orc.ORCFile(pa.BufferReader(pack_part(MANY, TABLE, PACKINGS[0]))).read_stripe(n).num_rows for n in range(3)
-    ]
-    assert counts == [6000, 6000, 4000]
-    wide = pa.Table.from_pylist([{"a_string": "x" * (40 << 20)}, {"a_string": "y" * (40 << 20)}], MANY.schema)
-    assert orc.ORCFile(pa.BufferReader(pack_part(wide, TABLE, PACKINGS[0]))).nstripes == 2
-    assert list(itertools.chain.from_iterable(groups))
+def test_a_position_behind_its_stream_is_refused():
+    with pytest.raises(StoreError, match=r"points to byte 11 of a stream of 10: this release .*constraints"):
+        orc_compression._Chunks(b"", [0], 10).place(11)
+
+
+def test_a_file_that_is_no_orc_file_is_refused():
+    with pytest.raises(StoreError, match=r"an ORC file whose \w+ cannot be read"):
+        compress_orc(memoryview(b"ORC" + b"\xff" * 100 + b"\x0a"), fast_zlib())
+
+
+def test_stripes_are_cut_by_rows():
+    file = orc.ORCFile(pa.BufferReader(pack_part(MANY, TABLE, PACKINGS[0])))
+    assert [file.read_stripe(number).num_rows for number in range(file.nstripes)] == [6000, 6000, 4000]
+
+
+@pytest.mark.parametrize(("short", "long", "rows"), [(0, 2, 1), (7000, 100, 46), (60_000, 0, 6000)])
+def test_where_rows_are_long_a_stripe_has_fewer(short, long, rows):
+    """Long ones stand side by side, where they are of one event name: their mean size does not count."""
+    size = 80 << 20 if long == 2 else 2 << 20
+    table = pa.table({"a_string": pa.array(["x"] * short + ["y" * size] * long)})
+    assert stripe_rows(table) == rows

@@ -11,13 +11,23 @@ from hypothesis import strategies as st
 from loglake_dagster.kernels.arrow import sorted_places
 
 SCHEMA = pa.schema(
-    [("a", pa.string()), ("b", pa.string()), ("t", pa.timestamp("ms")), ("c", pa.string()), ("n", pa.int64())]
+    [
+        ("a", pa.string()),
+        ("b", pa.string()),
+        ("t", pa.timestamp("ms")),
+        ("c", pa.string()),
+        ("n", pa.int64()),
+        ("d", pa.date32()),
+    ]
 )
 TEXTS = st.none() | st.sampled_from(["", "a", "A", "aa", "\u00e9", "\U0001f600", "z"])
 NUMBERS = st.none() | st.sampled_from([-(2**63), -1, 0, 1, 2**62, 2**63 - 1])
 MOMENTS = st.none() | st.integers(-5, 5).map(lambda second: dt.datetime(2026, 3, 2) + dt.timedelta(seconds=second))
-ROWS = st.lists(st.fixed_dictionaries({"a": TEXTS, "b": TEXTS, "t": MOMENTS, "c": TEXTS, "n": NUMBERS}), max_size=40)
-ORDERS = st.permutations(SCHEMA.names).flatmap(lambda names: st.integers(1, 5).map(lambda count: names[:count]))
+DATES = st.none() | st.dates(dt.date(2026, 3, 1), dt.date(2026, 3, 4))
+ROWS = st.lists(
+    st.fixed_dictionaries({"a": TEXTS, "b": TEXTS, "t": MOMENTS, "c": TEXTS, "n": NUMBERS, "d": DATES}), max_size=40
+)
+ORDERS = st.permutations(SCHEMA.names).flatmap(lambda names: st.integers(1, 6).map(lambda count: names[:count]))
 
 
 @given(ROWS, ORDERS, st.integers(1, 3))

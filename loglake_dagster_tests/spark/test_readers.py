@@ -39,7 +39,8 @@ from loglake_dagster_tests.spark.real_files import deliver_real_files, real_lake
 
 pytestmark = [pytest.mark.spark, pytest.mark.timeout(300)]
 ZONE = "America/New_York"
-MANY = many_rows(16_000)
+# Of texts so long that a stripe's are in several chunks.
+MANY = many_rows(16_000, text_bytes=200)
 # Of row groups at the ends of stripes and between.
 SCATTERED = (2999, 3000, 5999, 6000, 9001, 15_999)
 DAYS = (SAMPLE_DAY, DAY)
