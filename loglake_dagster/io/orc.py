@@ -63,7 +63,7 @@ def pack_part(rows: pa.Table, table: Table, settings: OrcSettings) -> bytes:
 
 def stripe_rows(rows: pa.Table) -> int:
     """How many of the rows make a stripe: where long ones stand side by side, so many fewer for all."""
-    count = max(1, min(STRIPE_ROWS, rows.num_rows))
+    count: int = max(1, min(STRIPE_ROWS, rows.num_rows))
     if rows.nbytes > STRIPE_MEMORY:
         ends = np.append(0, np.cumsum(row_sizes(rows)))
         while count > 1 and (ends[count:] - ends[:-count]).max(initial=0) > STRIPE_MEMORY:
