@@ -207,7 +207,7 @@ def _layout(column: int, kind: int, encoding: int, packed: Mapping[tuple[int, in
 def _moved(index: memoryview, layout: _Layout, column: int) -> bytes:
     """A column's row index with its positions in compressed streams: a chunk's start, then the byte in it."""
     message = _read("RowIndex", index)
-    expected = sum(1 + numbers for _chunks, numbers in layout)
+    expected = sum(1 + numbers for _stream, numbers in layout)
     for entry in message.entries:
         old = list(entry.positions)
         if len(old) != expected:

@@ -8,13 +8,10 @@ from __future__ import annotations
 import os
 import pickle
 
-# numpy's OpenBLAS otherwise starts a thread a core, each of which spins for a tenth of a second: no worker multiplies
-# matrices.
-_BEFORE_NUMPY = {"OPENBLAS_NUM_THREADS": "1"}
-
 
 def begin_worker(start: bytes) -> None:
     """Sets the worker's own environment, then imports and calls the pickled function."""
-    for name, value in _BEFORE_NUMPY.items():
-        os.putenv(name, value)
+    # numpy's OpenBLAS otherwise starts a thread a core, each of which spins for a tenth of a second: no worker
+    # multiplies matrices.
+    os.putenv("OPENBLAS_NUM_THREADS", "1")
     pickle.loads(start)()

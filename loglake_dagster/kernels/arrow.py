@@ -127,7 +127,7 @@ def sorted_places(rows: pa.Table, names: Sequence[str]) -> np.ndarray[Any, np.dt
         if room * count > _LARGEST:
             break
         numbers, room = numbers * count + ranks, room * count
-        if not _is_text(rows[name].type):
+        if not is_text(rows[name].type):
             break
     order = np.argsort(numbers, kind="stable")
     ordered = numbers[order]
@@ -143,13 +143,14 @@ def sorted_places(rows: pa.Table, names: Sequence[str]) -> np.ndarray[Any, np.dt
 _LARGEST = np.iinfo(np.int64).max
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether it is a type of texts, however long they may be together."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _ranks(column: pa.Array) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
     """Numbers from 0 on that are ordered as the values are, null the largest; and how many there may be."""
-    if _is_text(column.type):
+    if is_text(column.type):
         coded = column.dictionary_encode()
         count = len(coded.dictionary)
         rank = np.full(count + 1, count, np.int64)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from loglake_dagster.kernels.arrow import ARROW_TYPES, combined
+from loglake_dagster.kernels.arrow import ARROW_TYPES, combined, is_text
 from loglake_dagster.kernels.flatten import EMPTY_FIELDS, EXTRA, Flattener, Node, label_texts
 from loglake_dagster.kernels.rows import Derived, Places
 from loglake_dagster.lake.schema import SOURCE_ORDINAL, Column, Kind
@@ -233,11 +233,11 @@ def joined_rows(columns: Sequence[pa.ChunkedArray], rows_at_once: int) -> Iterat
 
 def _buffers_of(chunked: pa.ChunkedArray) -> tuple[Any, ...]:
     """A column as the compiled code wants it."""
-    is_text = pa.types.is_string(chunked.type) or pa.types.is_large_string(chunked.type)
+    has_texts = is_text(chunked.type)
     if chunked.null_count == len(chunked):
-        return True, is_text, 0, False, None, b"", b""
+        return True, has_texts, 0, False, None, b"", b""
     column = combined(chunked)
-    if is_text:
+    if has_texts:
         valid, offsets, texts = column.buffers()
         return False, True, column.offset, pa.types.is_large_string(column.type), valid, offsets, texts or b""
     # date32 casts to int64 by way of int32 only

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from loglake_dagster.kernels.arrow import combined
+from loglake_dagster.kernels.arrow import combined, is_text
 from loglake_dagster.kernels.columns import is_built, joined_rows
 from loglake_dagster.lake.manifest import HASH_BITS
 
@@ -46,7 +46,7 @@ def _joined_by_arrow(columns: Sequence[pa.ChunkedArray]) -> list[bytes]:
     texts: list[pa.Array] = []
     for place, chunked in enumerate(columns):
         column = combined(chunked)
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        if is_text(column.type):
             header[:, place] = pc.fill_null(pc.binary_length(column), -1).to_numpy(zero_copy_only=False)
             if column.null_count < count:
                 texts.append(pc.fill_null(column, "").cast(pa.large_binary()))

@@ -18,7 +18,7 @@ MAGIC = b"\x1f\x8b"
 MEMBER_START = b"\x1f\x8b\x08"
 MAX_LAYERS = 3
 # Deflate makes at most 258 bytes of two bits.
-LARGEST_SHARE = 1032
+MOST_OF_A_BYTE = 1032
 IsalError: Any = igzip_lib.IsalError
 _BETWEEN_MEMBERS = b"\n\r\0 \t"
 _PIECE = 1 << 16
@@ -71,7 +71,7 @@ def _one_member(data: bytes, limit_bytes: int) -> bytes | None:
     # is another's size, this is no sound member alone.
     said = int.from_bytes(data[-4:], "little")
     try:
-        text: bytes = member.decompress(data, min(said, limit_bytes, LARGEST_SHARE * len(data)) + 1)
+        text: bytes = member.decompress(data, min(said, limit_bytes, MOST_OF_A_BYTE * len(data)) + 1)
     except IsalError:
         return None
     is_one = member.eof and not member.unused_data and 0 < len(text) <= limit_bytes

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from pyarrow import orc
 from pyorc.predicates import PredicateColumn
 
+from bench.size import PACKINGS
 from loglake_dagster.errors import StoreError
 from loglake_dagster.io import orc_compression
 from loglake_dagster.io.orc import ROW_GROUP, STRIPE_ROWS, pack_part, read_part, stripe_rows
 from loglake_dagster.io.orc_compression import CHUNK_BYTES, Codec, compress_orc, fast_zlib, small_zlib
-from loglake_dagster.lake.settings import OrcSettings
 from loglake_dagster_tests.io.every_kind import TABLE, many_rows
 
-PACKINGS = [OrcSettings(name) for name in ("zlib", "zlib_small", "zstd", "zstd_small")]
 INFLATE = {
     1: lambda chunk: zlib.decompress(chunk, -15),
     5: zstandard.ZstdDecompressor().decompress,

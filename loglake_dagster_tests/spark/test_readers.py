@@ -21,6 +21,7 @@ import pyorc
 import pytest
 from pyarrow import orc
 
+from bench.size import PACKINGS
 from loglake_dagster.demo import AS_OF
 from loglake_dagster.demo import DAY as SAMPLE_DAY
 from loglake_dagster.engines.lake import Lake
@@ -33,7 +34,6 @@ from loglake_dagster.lake.settings import OrcSettings
 from loglake_dagster.sources import SOURCES
 from loglake_dagster_tests.io.every_kind import TABLE as EVERY_KIND
 from loglake_dagster_tests.io.every_kind import many_rows
-from loglake_dagster_tests.io.test_orc_compression import PACKINGS
 from loglake_dagster_tests.made import DAY
 from loglake_dagster_tests.spark.real_files import deliver_real_files, real_lake
 
